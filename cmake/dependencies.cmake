@@ -1,6 +1,6 @@
 # Everything comes from Debian 12 packages; scripts/dependencies lists them.
 find_package(Threads REQUIRED)
-find_package(Boost 1.81 EXACT REQUIRED COMPONENTS headers)
+find_package(Boost 1.81 EXACT REQUIRED)
 find_package(OpenSSL 3 REQUIRED)
 find_package(SQLite3 REQUIRED)
 find_package(CAF REQUIRED)
