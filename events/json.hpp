@@ -9,11 +9,12 @@
 #include <string_view>
 #include <vector>
 
-/// JSON from outside: the one parser of the edge and of harness frames. What it validated is what is used.
+/// JSON from outside: the one parser of the edge and of harness frames. What it validated is what
+/// is used.
 ///
-/// It refuses, with a place: anything but one RFC 8259 value, wrong UTF-8, a byte order mark, duplicate member
-/// names (compared unescaped), depth over 256, and a number beyond a double's range (`1e400`). Numbers of any
-/// length and precision are kept as written.
+/// It refuses, with a place: anything but one RFC 8259 value, wrong UTF-8, a byte order mark,
+/// duplicate member names (compared unescaped), depth over 256, and a number beyond a double's
+/// range (`1e400`). Numbers of any length and precision are kept as written.
 namespace runledger::json {
 
 enum class kind : std::uint8_t { null, boolean, number, string, array, object };
@@ -78,7 +79,8 @@ private:
   std::uint32_t index_;
 };
 
-/// A validated text with its tree. Movable (values keep pointing at it only while it stays in place).
+/// A validated text with its tree. Movable (values keep pointing at it only while it stays in
+/// place).
 class document {
 public:
   document(document&&) noexcept;
@@ -119,8 +121,8 @@ struct value::range {
   iterator end() const { return last; }
 };
 
-/// The canonical bytes behind a request's fingerprint (docs/events.md): members sorted by the bytes of their
-/// unescaped names, strings unescaped, numbers as written.
+/// The canonical bytes behind a request's fingerprint (docs/events.md): members sorted by the bytes
+/// of their unescaped names, strings unescaped, numbers as written.
 std::string canonical_bytes(const value& v);
 
 } // namespace runledger::json
