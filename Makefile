@@ -1,0 +1,29 @@
+# Verbs only; the logic is in CMake and in scripts/.
+.PHONY: run build test bench fmt tidy check soak
+
+run: build
+	build/release/runledger serve
+
+build:
+	cmake --preset release
+	cmake --build --preset release
+
+test:
+	scripts/test
+
+# The quick part of the tests.
+check:
+	scripts/test --quick
+
+bench: build
+	scripts/bench
+
+fmt:
+	scripts/format
+
+tidy: build
+	scripts/tidy
+
+# The simulation and the crash tests for longer than scripts/test does: SEEDS and KILLS set how long.
+soak: build
+	cd build/release && TEST_SEEDS=$${SEEDS:-50000} TEST_KILLS=$${KILLS:-2000} ctest -L 'sim|crash' --output-on-failure --timeout 36000
