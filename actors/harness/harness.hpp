@@ -1,0 +1,146 @@
+#pragma once
+
+#include "actors/harness/protocol.hpp"
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+/// The port to the programs that drive agents.
+///
+/// Order: what is written to one process arrives in the order of the calls of one thread; a sink
+/// hears of its process in the order in which things happened there. on_ready comes before any
+/// frame, on_exit last and exactly once for every start, also where nothing could be started; after
+/// it the handle is dead.
+/// Threads: every function of harness_host may be called from any thread, also from within a sink,
+/// and never blocks. Sinks are called on one thread, the host's: they must return at once (an
+/// actor's sink does `anon_send`).
+/// Lifetime: the host keeps a sink until its on_exit has returned. Calls with a handle that is dead
+/// or was never given are ignored. The host's destructor kills every process tree, reports each
+/// on_exit, and then returns; it must not run on the host's own thread.
+/// Failure: what a process does wrong (a line that is no frame, a flood, no `ready`, a stdin it
+/// never reads) ends its whole tree and shows in on_protocol_error and on_exit; the host retries
+/// nothing.
+/// The host adds no lines of its own: the caller writes `hello`, `run.start` and all that follows.
+namespace runledger::harness {
+
+/// A started (or refused) process. `none` is no process.
+enum class process_handle : std::uint64_t { none = 0 };
+
+enum class sandbox_mode : std::uint8_t {
+  required,    // Every layer, or the start fails with `sandbox_unavailable`.
+  best_effort, // The layers that this machine has.
+  none,        // Neither namespaces nor seccomp; limits and the clean environment stay.
+};
+
+/// A folder of the host inside the sandbox.
+struct mount {
+  std::string source; // Absolute; the caller has checked it against sandbox.mount_roots.
+  std::string target; // Absolute; empty: as source.
+  bool writable = false;
+};
+
+/// What one process with all its children may use. Which back end holds a limit shows in the
+/// layers.
+struct resources {
+  std::uint64_t memory_mb = 1024;
+  std::optional<std::uint64_t> cpu_seconds;
+  std::uint32_t processes = 256;
+  std::uint64_t disk_mb = 1024; // Of the work folder, and of the private /tmp.
+};
+
+/// What stops a flood: token buckets over bytes and lines of stdout. A breach is a protocol error.
+struct output_limits {
+  std::uint64_t bytes_per_second = 32ULL << 20;
+  std::uint64_t burst_bytes = 64ULL << 20;
+  std::uint64_t lines_per_second = 20'000;
+  std::uint64_t burst_lines = 60'000;
+
+  /// For a process that serves many runs.
+  static output_limits pooled() { return {128ULL << 20, 256ULL << 20, 400'000, 1'000'000}; }
+};
+
+/// All that is needed to start a process. Values of `environment` may be secret: they reach the
+/// process alone, never an argument list or a file that has a name.
+struct process_spec {
+  std::vector<std::string> command;
+  std::vector<std::pair<std::string, std::string>> files; // Name (relative) and text, for /agent.
+  std::vector<mount> mounts;
+  bool network = false;
+  sandbox_mode sandbox = sandbox_mode::required;
+  harness::resources resources;
+  std::vector<std::pair<std::string, std::string>> environment; // The recipe's, resolved.
+  /// Absolute; created if missing. The current folder, bound read-write at this same path in every
+  /// mode, so that paths below it mean the same inside and outside. A pool gives the folder that
+  /// holds its runs' folders.
+  std::string work_dir;
+  std::string run; // A single-run process: its run, session and attempt. Empty: pooled.
+  std::string session;
+  std::uint32_t attempt = 0;
+  std::int64_t ready_timeout_ms = 10'000;
+  output_limits output;
+  std::uint64_t write_backlog_bytes = 16ULL << 20; // Unread stdin beyond this ends the process.
+};
+
+/// How a process ended. `reason` is stable:
+/// `exited`, `signalled` (on its own); `stopped` (terminate or kill); `sandbox_unavailable` (a
+/// required layer is missing), `start_failed` (no such command or folder, bad file name);
+/// `not_ready`, `protocol_error`, `stdin_backlog`; `cpu_limit`, `disk_limit`, `process_limit`,
+/// `memory_limit` (that limit ended it).
+struct exit_info {
+  std::string reason;
+  int code = -1;       // Exit status, if it exited.
+  int signal = 0;      // If a signal ended it.
+  std::string message; // One sentence for people, without secrets.
+  std::vector<std::string> layers;
+  std::int64_t user_ms = 0;
+  std::int64_t system_ms = 0;
+  std::int64_t max_rss_kb = 0;
+};
+
+/// Hears what one process does. Every call comes on the host's thread and must not block or throw.
+class process_sink {
+public:
+  virtual ~process_sink() = default;
+
+  /// `ready` arrived. `layers` are the protections that are active, such as `namespaces`,
+  /// `seccomp`, `no-network`, `cgroup-v1:memory`, `rlimit:cpu`: they go into the event.
+  virtual void on_ready(int max_runs, const std::vector<std::string>& layers) = 0;
+  /// A frame, parsed and complete; never ready or heartbeat. `run` is filled in where the process
+  /// has one run. Frames of runs that were closed arrive too: who closed them drops them.
+  virtual void on_frame(frame&& f) = 0;
+  /// The process broke the protocol; it is being killed and no frame follows. on_exit does.
+  virtual void on_protocol_error(const protocol_error& error) = 0;
+  /// No line for an open run within its time. Told once; a later line arms it again. The host
+  /// leaves the process alone.
+  virtual void on_heartbeat_lost(const std::string& run) = 0;
+  /// Last call: the whole process tree is gone, what it had written was delivered.
+  virtual void on_exit(const exit_info& info) = 0;
+};
+
+/// The port.
+class harness_host {
+public:
+  virtual ~harness_host() = default;
+
+  /// Starts a process. The handle is valid at once: what is written or opened before the process
+  /// exists is kept.
+  virtual process_handle start(process_spec spec, std::shared_ptr<process_sink> sink) = 0;
+  /// Queues whole lines for stdin.
+  virtual void write(process_handle process, std::string lines) = 0;
+  /// From now on `run` counts for heartbeats, and stderr is appended to `raw_log` (empty: nowhere;
+  /// created 0600 with its last folder; capped). heartbeat_ms 0: none expected.
+  virtual void open_run(process_handle process, std::string run, std::int64_t heartbeat_ms,
+                        std::string raw_log) = 0;
+  virtual void close_run(process_handle process, std::string run) = 0;
+  /// SIGTERM to every process of the tree, SIGKILL after grace_ms.
+  virtual void terminate(process_handle process, std::int64_t grace_ms) = 0;
+  /// SIGKILL to the whole tree.
+  virtual void kill(process_handle process) = 0;
+};
+
+} // namespace runledger::harness
