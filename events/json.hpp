@@ -37,8 +37,11 @@ struct error {
 constexpr unsigned max_depth = 256;
 
 class document;
+namespace detail {
+struct content;
+}
 
-/// One value inside a document. Cheap to copy; valid as long as its document lives.
+/// One value inside a document. Cheap to copy; valid as long as its document lives (also after a move).
 class value {
 public:
   json::kind kind() const;
@@ -74,8 +77,8 @@ public:
 
 private:
   friend class document;
-  value(const document* owner, std::uint32_t index) : owner_(owner), index_(index) {}
-  const document* owner_;
+  value(const detail::content* owner, std::uint32_t index) : owner_(owner), index_(index) {}
+  const detail::content* owner_;
   std::uint32_t index_;
 };
 
@@ -87,15 +90,12 @@ public:
   document& operator=(document&&) noexcept;
   ~document();
 
-  value root() const { return value{this, 0}; }
+  value root() const { return value{content_.get(), 0}; }
 
 private:
-  friend class value;
-  friend class value::iterator;
   friend result<document, error> parse(std::string_view text);
-  struct content;
-  explicit document(std::unique_ptr<content> c);
-  std::unique_ptr<content> content_;
+  explicit document(std::unique_ptr<detail::content> c);
+  std::unique_ptr<detail::content> content_;
 };
 
 /// Copies `text`. Thread-safe; each thread keeps one parser.
@@ -110,8 +110,8 @@ public:
 private:
   friend class value;
   friend struct value::range;
-  iterator(const document* owner, std::uint32_t index) : owner_(owner), index_(index) {}
-  const document* owner_;
+  iterator(const detail::content* owner, std::uint32_t index) : owner_(owner), index_(index) {}
+  const detail::content* owner_;
   std::uint32_t index_;
 };
 
