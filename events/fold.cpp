@@ -77,22 +77,22 @@ verdict judge_place(const stream_head* head, const envelope& e) {
 
 std::string_view to_string(verdict v) {
   switch (v) {
-  case verdict::accepted:
-    return "accepted";
-  case verdict::duplicate:
-    return "duplicate";
-  case verdict::stale_seq:
-    return "stale_seq";
-  case verdict::gap:
-    return "gap";
-  case verdict::wrong_epoch:
-    return "wrong_epoch";
-  case verdict::wrong_partition:
-    return "wrong_partition";
-  case verdict::broken_chain:
-    return "broken_chain";
-  case verdict::bad_hash:
-    return "bad_hash";
+    case verdict::accepted:
+      return "accepted";
+    case verdict::duplicate:
+      return "duplicate";
+    case verdict::stale_seq:
+      return "stale_seq";
+    case verdict::gap:
+      return "gap";
+    case verdict::wrong_epoch:
+      return "wrong_epoch";
+    case verdict::wrong_partition:
+      return "wrong_partition";
+    case verdict::broken_chain:
+      return "broken_chain";
+    case verdict::bad_hash:
+      return "bad_hash";
   }
   return "unknown";
 }
@@ -147,15 +147,15 @@ std::uint32_t partition_for(std::string_view key, std::uint32_t count) {
     h = h * m ^ k;
   }
   switch (key.size() - i) {
-  case 3:
-    h ^= byte(i + 2) << 16;
-    [[fallthrough]];
-  case 2:
-    h ^= byte(i + 1) << 8;
-    [[fallthrough]];
-  case 1:
-    h ^= byte(i);
-    h *= m;
+    case 3:
+      h ^= byte(i + 2) << 16;
+      [[fallthrough]];
+    case 2:
+      h ^= byte(i + 1) << 8;
+      [[fallthrough]];
+    case 1:
+      h ^= byte(i);
+      h *= m;
   }
   h ^= h >> 13;
   h *= m;

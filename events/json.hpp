@@ -41,7 +41,8 @@ namespace detail {
 struct content;
 }
 
-/// One value inside a document. Cheap to copy; valid as long as its document lives (also after a move).
+/// One value inside a document. Cheap to copy; valid as long as its document lives (also after a
+/// move).
 class value {
 public:
   json::kind kind() const;

@@ -36,7 +36,8 @@ public:
   json_writer& value(const std::string& text) { return value(std::string_view{text}); }
   json_writer& value(bool truth) { return raw(truth ? "true" : "false"); }
   template <std::integral T>
-  requires(!std::same_as<T, bool> && !std::same_as<T, char>) json_writer& value(T number) {
+    requires(!std::same_as<T, bool> && !std::same_as<T, char>)
+  json_writer& value(T number) {
     separate();
     char digits[24];
     auto [end, ec] = std::to_chars(digits, digits + sizeof digits, number);
