@@ -1,0 +1,185 @@
+#pragma once
+
+#include "actors/answer.hpp"
+#include "actors/harness/harness.hpp"
+#include "events/agent.hpp"
+#include "events/catalog_entry.hpp"
+#include "events/log/blob_store.hpp"
+#include "events/log/event_log.hpp"
+#include "events/run.hpp"
+#include "events/session.hpp"
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+/// The actors as the rest of the program sees them: requests in, answers out, no CAF.
+namespace runledger {
+
+/// Who asks, and what makes the request the same when it comes again.
+struct request_context {
+  workspace_id workspace;
+  std::string principal;      ///< `key_...`
+  std::string correlation_id; ///< The request's id.
+  std::string traceparent;
+  std::string idempotency_key; ///< Empty: none.
+  digest fingerprint;          ///< Of the parsed body (docs/events.md); set with a key.
+};
+
+/// A run that was accepted.
+struct accepted_run {
+  std::shared_ptr<const session::turn_accepted> fact;
+  session_id session;
+  timestamp accepted_at{};
+  session::state session_state; ///< As of the acceptance, for the session object; messages only.
+  record_ptr accepting;         ///< The event that accepts; for `events` of the message's answer. May be null.
+  bool replayed = false;
+};
+
+/// A run that has ended: its state at the end.
+struct ended_run {
+  run_id run;
+  std::shared_ptr<const run::state> state;
+};
+/// Called once when the run ended, or never (the asker has a time limit of its own). Any thread.
+using end_listener = std::function<void(ended_run)>;
+
+struct start_run_request {
+  request_context context;
+  std::string agent; ///< Id or slug.
+  std::optional<std::int64_t> version;
+  payload prompt, initial_state; ///< One of them.
+  std::string trigger = "manual";
+  end_listener on_end; ///< Empty: nobody waits.
+};
+struct post_message_request {
+  request_context context;
+  session_id session;
+  payload message; ///< A JSON string.
+  end_listener on_end;
+};
+struct cancel_session_request {
+  request_context context;
+  session_id session;
+  std::string reason = "cancelled on request";
+};
+struct session_answer {
+  session_id session;
+  session::state state;
+  bool replayed = false;
+};
+
+struct create_agent_request {
+  request_context context;
+  std::string title, slug, description; ///< slug is chosen by the caller or derived from the name.
+  payload recipe;                       ///< Checked by parse_recipe already; empty: none.
+};
+struct change_version_request {
+  request_context context;
+  std::string agent; ///< Id or slug.
+  std::variant<agent::create_version, agent::change_draft, agent::activate, agent::archive> change;
+};
+struct agent_answer {
+  agent_id id;
+  std::shared_ptr<const agent::state> state;
+  std::int64_t version = 0; ///< The version that the request was about; 0: none.
+  bool replayed = false;
+};
+
+struct create_key_request {
+  request_context context;
+  workspace_id workspace; ///< Of the new key.
+  std::string title;
+  std::vector<std::string> scopes;
+  digest secret_hash;
+  std::optional<timestamp> expires_at;
+};
+struct key_answer {
+  key_id id;
+  key::state state;
+  bool replayed = false;
+};
+struct revoke_key_request {
+  request_context context;
+  key_id id;
+};
+struct create_workspace_request {
+  request_context context;
+  workspace_id id; ///< Empty: a fresh or derived `ws_...`.
+  std::string title;
+};
+struct workspace_answer {
+  workspace_id id;
+  workspace::state state;
+  bool replayed = false;
+};
+
+/// What the engine needs of the configuration.
+struct engine_settings {
+  std::string data_dir; ///< Absolute.
+  std::string node = "node-1";
+  std::size_t max_running = 64;      ///< Process slots.
+  std::size_t max_queued = 100'000;  ///< Waiting runs per workspace.
+  std::int64_t drain_ms = 30'000;    ///< At shutdown.
+  bool sandbox_allow_none = false;
+  std::vector<std::string> sandbox_mount_roots;
+  /// The value of a secret for a workspace; nothing: missing or not allowed there.
+  std::function<std::optional<std::string>(const std::string& name, const workspace_id&)> secret;
+  std::size_t scheduler_threads = 1;
+  std::int64_t idle_actor_ms = 10'000; ///< After this an idle entity is passivated.
+  std::size_t max_view_lag = 500'000;  ///< Events; beyond it writers slow down.
+};
+
+/// What the engine stands on; all outlive it.
+struct engine_parts {
+  event_log& log;
+  blob_store& blobs;
+  harness::harness_host& harness;
+  const wall_clock& clock;
+  std::function<std::int64_t()> view_position; ///< Next offset that the views will read; may be empty.
+  std::function<void(std::string)> on_fatal;   ///< The ledger is dead; the process must end.
+};
+
+/// Counters for /metrics; read from any thread.
+struct engine_stats {
+  std::uint64_t appended_events = 0, append_groups = 0, rejected_appends = 0;
+  std::uint64_t live_actors = 0, queued_runs = 0, running_runs = 0, live_processes = 0;
+  std::uint64_t recovered_streams = 0;
+};
+
+/// The actor system. Every function may be called from any thread and returns at once; answers come on an
+/// actor's thread.
+class engine {
+public:
+  /// Takes the partitions, starts the actors and begins recovery. Throws std::runtime_error with a sentence for
+  /// the operator if the ledger cannot be taken.
+  engine(engine_settings settings, engine_parts parts);
+  ~engine(); ///< Stops at once; call drain() before for a clean end.
+  engine(const engine&) = delete;
+  engine& operator=(const engine&) = delete;
+
+  void start_run(start_run_request request, answer<accepted_run> to);
+  void post_message(post_message_request request, answer<accepted_run> to);
+  void cancel_session(cancel_session_request request, answer<session_answer> to);
+  void create_agent(create_agent_request request, answer<agent_answer> to);
+  void change_version(change_version_request request, answer<agent_answer> to);
+  void create_key(create_key_request request, answer<key_answer> to);
+  void revoke_key(revoke_key_request request, answer<key_answer> to);
+  void create_workspace(create_workspace_request request, answer<workspace_answer> to);
+
+  engine_stats stats() const;
+  /// True once every stream with unfinished work has been handed to its actor.
+  bool recovered() const;
+
+  /// No new work; harnesses get `shutdown`; returns when all ended or were killed after drain_ms. Blocks.
+  void drain();
+
+private:
+  struct implementation;
+  std::unique_ptr<implementation> self_;
+};
+
+} // namespace runledger
