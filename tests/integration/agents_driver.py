@@ -39,9 +39,13 @@ def install(body, folder):
     for name, text in harness.get("files", {}).items():
         with open(os.path.join(place, name), "w", encoding="utf-8", newline="") as file:
             file.write(text)
-    command = [part.replace("/agent/", place + "/") for part in harness["command"]]
+    places = {"/agent/": place + "/"}
     for mount in harness.get("mounts", []):
-        command = [part.replace(mount["target"] + "/", mount["source"] + "/") for part in command]
+        places[mount["target"] + "/"] = mount["source"] + "/"
+    command = list(harness["command"])
+    for inside, outside in places.items():
+        command = [outside + part.removeprefix(inside) if part.startswith(inside) else part
+                   for part in command]
     return command
 
 

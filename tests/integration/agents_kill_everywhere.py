@@ -6,12 +6,21 @@ For each agent: killed after every line it sends, the line lost or recorded; kil
 event, again and again; killed at random (TEST_SEED). After each: the same result, steps, artifacts,
 messages, usage, logs and checkpoints, and no step that was done has run again.
 """
-import os, random, subprocess, sys, tempfile, unittest
+import functools, os, random, subprocess, sys, tempfile, unittest
 
 import agents_driver as driver
 
 SEED = int(os.environ.get("TEST_SEED", "1"))
 RANDOM_RUNS = int(os.environ.get("AGENTS_RANDOM_RUNS", "5"))
+
+
+BUILD = tempfile.TemporaryDirectory(prefix="runledger-agents-build-")
+
+
+@functools.cache
+def built(*command):
+    """Runs a compiler once; its output goes to BUILD."""
+    subprocess.run(command, check=True)
 
 
 class Agents:
@@ -116,9 +125,9 @@ class Cpp(Agents, unittest.TestCase):
 
     @classmethod
     def make_command(cls):
-        cls.given = {"AGENT_BIN": os.path.join(cls.folder, "bin")}
-        subprocess.run(["make", "-s", "-C", os.path.join(driver.AGENTS, cls.slug),
-                        "BIN=" + cls.given["AGENT_BIN"]], check=True)
+        cls.given = {"AGENT_BIN": os.path.join(BUILD.name, "bin")}
+        built("make", "-s", "-C", os.path.join(driver.AGENTS, cls.slug),
+              "BIN=" + cls.given["AGENT_BIN"], "CXXFLAGS=-O1")
         return super().make_command()
 
 
@@ -129,8 +138,8 @@ class Pooled(Agents, unittest.TestCase):
     @classmethod
     def make_command(cls):
         source = os.path.join(os.path.dirname(driver.HERE), "bench", "pooled_harness.cpp")
-        program = os.path.join(cls.folder, "pooled_harness")
-        subprocess.run(["g++", "-std=c++20", "-O1", source, "-o", program], check=True)
+        program = os.path.join(BUILD.name, "pooled_harness")
+        built("g++", "-std=c++20", "-O1", source, "-o", program)
         return [program, "--max-runs", "8", "--effects", "{work}/effects.log"]
 
 

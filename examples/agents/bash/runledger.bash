@@ -77,9 +77,12 @@ runledger_parse() {
     done
     ((++i < ${#parts[@]})) || break
     text=${parts[i]}
-    while [[ $text =~ (^|[^\\])(\\\\)*\\$ ]]; do # the quote was escaped: it belongs to the string
-      text+='"'${parts[++i]}
+    while [[ ${parts[i]} == *\\ ]]; do
+      word=${parts[i]##*[!\\]}
+      ((${#word} % 2)) || break
+      text+='"'${parts[++i]} # the quote was escaped: it belongs to the string
     done
+    word=
     if ((wants_name)); then
       name[depth]=$text wants_name=0
     else
