@@ -1,0 +1,292 @@
+#include "events/log/sqlite_log.hpp"
+
+#include "events/log/sqlite_log_reader.hpp"
+#include "events/log/sqlite_log_writer.hpp"
+#include "events/log/sqlite_rows.hpp"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <deque>
+#include <mutex>
+
+namespace runledger {
+
+namespace {
+
+constexpr std::size_t idle_readers_kept = 4;
+constexpr const char* writer_settings = "PRAGMA synchronous = FULL;"
+                                        "PRAGMA cache_size = -8192;"
+                                        "PRAGMA cache_spill = OFF;"
+                                        "PRAGMA temp_store = MEMORY;"
+                                        "PRAGMA wal_autocheckpoint = 0";
+
+/// Makes a file that was created in `folder` survive a crash of the machine.
+void sync_folder(const std::string& folder) {
+  int fd = ::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (fd < 0)
+    return;
+  ::fsync(fd);
+  ::close(fd);
+}
+
+/// What a record takes in memory, about.
+std::size_t weight(const record& r) {
+  return r.event.data.size() + 640;
+}
+
+std::string place(const read_error& e) {
+  if (e.what == read_error::kind::unavailable)
+    return e.detail;
+  return "the ledger is corrupt at " + e.stream.value + " seq " + std::to_string(e.seq)
+         + ", offset " + std::to_string(e.offset) + ": " + e.detail;
+}
+
+result<sqlite::connection, std::string> open_writing(const std::string& path,
+                                                     const std::string& folder, int busy_ms) {
+  bool is_new = ::access(path.c_str(), F_OK) != 0;
+  auto db = sqlite::connection::open(path, sqlite::open_mode::create, busy_ms);
+  if (!db)
+    return db.error().message;
+  auto mode = db->query_text("PRAGMA journal_mode = WAL");
+  if (!mode)
+    return path + ": " + mode.error().message;
+  if (**mode != "wal")
+    return path + " cannot use a write-ahead log (journal mode " + **mode + ")";
+  if (auto set = db->exec(writer_settings); !set)
+    return path + ": " + set.error().message;
+  if (auto ready = sqlite::prepare_ledger_file(*db, path, true); !ready)
+    return ready.error();
+  if (is_new)
+    sync_folder(folder);
+  return std::move(*db);
+}
+
+} // namespace
+
+/// What readers and the appending thread share.
+struct sqlite_log::shared_state {
+  mutable std::mutex mutex;      ///< Guards everything here but the atomics and the listener.
+  std::deque<record_ptr> recent; ///< The end of the partition, without gaps.
+  std::size_t recent_weight = 0;
+  partition_head state;
+  std::optional<std::string> failed;
+  std::vector<std::unique_ptr<reader>> idle_readers;
+
+  std::mutex listener_mutex; ///< Held during the call: who takes a listener away may destroy it.
+  std::function<void()> listener;
+
+  std::atomic<std::int64_t> end{0};
+  std::atomic<std::uint64_t> groups{0}, events{0}, rejected{0}, checkpoints{0};
+  std::atomic<std::int64_t> wal_bytes{0};
+};
+
+sqlite_log::sqlite_log(sqlite_log_options options)
+    : options_(std::move(options)),
+      path_(options_.folder + "/ledger.db"),
+      shared_(std::make_unique<shared_state>()) {}
+
+sqlite_log::~sqlite_log() {
+  shared_->idle_readers.clear();
+  if (writer_ && shared_->failed)
+    writer_->give_up(*shared_->failed);
+  writer_.reset();
+}
+
+result<std::unique_ptr<sqlite_log>, std::string> sqlite_log::open(sqlite_log_options options) {
+  std::unique_ptr<sqlite_log> log{new sqlite_log{std::move(options)}};
+  if (auto started = log->start(); !started)
+    return started.error();
+  return log;
+}
+
+result<void, std::string> sqlite_log::start() {
+  if (options_.read_only) {
+    auto db = reader::connect(path_, options_.busy_timeout_ms);
+    if (!db)
+      return path_ + ": " + db.error().message;
+    if (auto known = sqlite::prepare_ledger_file(*db, path_, false); !known)
+      return known.error();
+    return load_partition_state();
+  }
+  auto db = open_writing(path_, options_.folder, options_.busy_timeout_ms);
+  if (!db)
+    return db.error();
+  auto second = sqlite::connection::open(path_, sqlite::open_mode::read_write, 0);
+  if (!second)
+    return second.error().message;
+  if (auto set = second->exec(writer_settings); !set)
+    return path_ + ": " + set.error().message;
+  auto checkpointer =
+      std::make_unique<sqlite_checkpointer>(std::move(*second), [this](const sqlite::error& e) {
+        fail("the ledger's checkpoint failed: " + e.message + " (code " + std::to_string(e.code)
+             + ")");
+      });
+  writer_ = std::make_unique<writer>(options_, std::move(*db), std::move(checkpointer));
+  if (auto loaded = load_partition_state(); !loaded)
+    return loaded.error();
+  return writer_->prepare(shared_->end.load(), shared_->state);
+}
+
+result<void, std::string> sqlite_log::load_partition_state() {
+  auto end = with_reader([](reader& r) { return r.end_offset(); });
+  if (!end)
+    return path_ + ": " + place(end.error());
+  auto state =
+      with_reader([](reader& r) { return r.partition_state(partition_stream("ledger", 0)); });
+  if (!state)
+    return path_ + ": " + place(state.error());
+  shared_->end = *end;
+  shared_->state = *state;
+  return {};
+}
+
+template <class Use>
+auto sqlite_log::with_reader(Use&& use) const -> decltype(use(std::declval<reader&>())) {
+  std::unique_ptr<reader> mine;
+  {
+    std::lock_guard guard{shared_->mutex};
+    if (!shared_->idle_readers.empty()) {
+      mine = std::move(shared_->idle_readers.back());
+      shared_->idle_readers.pop_back();
+    }
+  }
+  if (!mine) {
+    auto opened = reader::open(path_, options_.busy_timeout_ms);
+    if (!opened)
+      return read_error{read_error::kind::unavailable, {}, 0, -1, opened.error().message};
+    mine = std::move(*opened);
+  }
+  auto out = use(*mine);
+  std::lock_guard guard{shared_->mutex};
+  if (shared_->idle_readers.size() < idle_readers_kept)
+    shared_->idle_readers.push_back(std::move(mine));
+  return out;
+}
+
+void sqlite_log::append(std::vector<append_request> group, completion done) {
+  if (!writer_) {
+    std::vector<append_result> refused(
+        group.size(), {append_outcome::unavailable, verdict::accepted, "opened for reading"});
+    return done(std::move(refused));
+  }
+  if (auto why = failed())
+    writer_->give_up(*why);
+  auto results = writer_->write(group);
+  if (writer_->dead())
+    fail(*writer_->dead());
+  for (const auto& r : results)
+    if (r.outcome == append_outcome::rejected)
+      shared_->rejected.fetch_add(1, std::memory_order_relaxed);
+  if (!writer_->written().empty()) {
+    publish(writer_->written(), writer_->state());
+    std::lock_guard guard{shared_->listener_mutex};
+    if (shared_->listener)
+      shared_->listener();
+  }
+  done(std::move(results));
+  writer_->tend_wal();
+  shared_->wal_bytes.store(writer_->wal_bytes(), std::memory_order_relaxed);
+  shared_->checkpoints.store(writer_->checkpoints(), std::memory_order_relaxed);
+  if (writer_->dead())
+    fail(*writer_->dead());
+}
+
+void sqlite_log::publish(const std::vector<std::shared_ptr<record>>& written,
+                         const partition_head& state) {
+  auto& s = *shared_;
+  s.groups.fetch_add(1, std::memory_order_relaxed);
+  s.events.fetch_add(written.size(), std::memory_order_relaxed);
+  std::vector<record_ptr> gone; // Freed after the lock.
+  std::lock_guard guard{s.mutex};
+  s.state = state;
+  for (const auto& r : written) {
+    s.recent.push_back(r);
+    s.recent_weight += weight(*r);
+  }
+  while (
+      !s.recent.empty()
+      && (s.recent.size() > options_.recent_records || s.recent_weight > options_.recent_bytes)) {
+    s.recent_weight -= weight(*s.recent.front());
+    gone.push_back(std::move(s.recent.front()));
+    s.recent.pop_front();
+  }
+  s.end.store(written.back()->offset + 1, std::memory_order_release);
+}
+
+void sqlite_log::fail(const std::string& why) {
+  std::lock_guard guard{shared_->mutex};
+  if (!shared_->failed)
+    shared_->failed = why;
+}
+
+result<std::vector<record_ptr>, read_error>
+sqlite_log::read_stream(const stream_id& stream, std::uint64_t from_seq, std::size_t limit) const {
+  return with_reader([&](reader& r) { return r.stream(stream, from_seq, limit); });
+}
+
+result<std::vector<record_ptr>, read_error> sqlite_log::read_partition(std::uint32_t partition,
+                                                                       std::int64_t from_offset,
+                                                                       std::size_t limit) const {
+  std::vector<record_ptr> out;
+  if (partition != 0 || limit == 0)
+    return out;
+  {
+    auto& s = *shared_;
+    std::lock_guard guard{s.mutex};
+    if (!options_.read_only && from_offset >= s.end.load(std::memory_order_relaxed))
+      return out;
+    if (!s.recent.empty() && from_offset >= s.recent.front()->offset) {
+      auto first = static_cast<std::size_t>(from_offset - s.recent.front()->offset);
+      auto count = std::min(limit, s.recent.size() - first);
+      auto begin = s.recent.begin() + static_cast<std::ptrdiff_t>(first);
+      out.assign(begin, begin + static_cast<std::ptrdiff_t>(count));
+      return out;
+    }
+  }
+  return with_reader(
+      [&](reader& r) { return r.partition(from_offset, limit, options_.verify_partition_reads); });
+}
+
+result<std::optional<stream_head>, read_error> sqlite_log::head(const stream_id& stream) const {
+  return with_reader([&](reader& r) { return r.head(stream); });
+}
+
+partition_head sqlite_log::partition_state(std::uint32_t) const {
+  std::lock_guard guard{shared_->mutex};
+  return shared_->state;
+}
+
+std::int64_t sqlite_log::end_offset(std::uint32_t partition) const {
+  if (partition != 0)
+    return 0;
+  if (!options_.read_only)
+    return shared_->end.load(std::memory_order_acquire);
+  auto end = with_reader([](reader& r) { return r.end_offset(); });
+  return end ? *end : shared_->end.load(std::memory_order_acquire);
+}
+
+void sqlite_log::on_append(std::function<void()> listener) {
+  std::lock_guard guard{shared_->listener_mutex};
+  shared_->listener = std::move(listener);
+}
+
+result<std::vector<unfinished_stream>, read_error> sqlite_log::unfinished(const stream_id& after,
+                                                                          std::size_t limit) const {
+  return with_reader([&](reader& r) { return r.unfinished(after, limit); });
+}
+
+std::optional<std::string> sqlite_log::failed() const {
+  std::lock_guard guard{shared_->mutex};
+  return shared_->failed;
+}
+
+sqlite_log_figures sqlite_log::figures() const {
+  const auto& s = *shared_;
+  return {s.groups.load(std::memory_order_relaxed), s.events.load(std::memory_order_relaxed),
+          s.rejected.load(std::memory_order_relaxed), s.checkpoints.load(std::memory_order_relaxed),
+          s.wal_bytes.load(std::memory_order_relaxed)};
+}
+
+} // namespace runledger

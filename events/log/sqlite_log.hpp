@@ -1,0 +1,90 @@
+#pragma once
+
+#include "events/log/event_log.hpp"
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string>
+
+namespace runledger {
+
+/// How a SQLite ledger is opened. The defaults are the product's.
+struct sqlite_log_options {
+  std::string folder;          ///< The data folder; the file is `ledger.db` in it.
+  bool read_only = false;      ///< For offline tools, also while a server writes.
+  bool verify_appends = false; ///< Compute the hashes of appended events anew: tests, copies.
+  bool verify_partition_reads = true; ///< Of rows from the file, not of recent records.
+  std::size_t cached_heads = 65536;
+  std::size_t recent_records = 8192;                ///< Kept in memory for readers near the end...
+  std::size_t recent_bytes = std::size_t{16} << 20; ///< ...and so many bytes of data at most.
+  std::int64_t checkpoint_bytes = std::int64_t{16} << 20; ///< New WAL that wakes the checkpointer.
+  /// Where the writer itself finishes the checkpoint, so that the WAL begins anew.
+  std::int64_t wal_limit_bytes = std::int64_t{192} << 20;
+  int busy_timeout_ms = 2000; ///< For another program's write lock.
+};
+
+/// Figures for /metrics; counted since the log was opened.
+struct sqlite_log_figures {
+  std::uint64_t groups = 0;      ///< Transactions that became durable.
+  std::uint64_t events = 0;      ///< In them.
+  std::uint64_t rejected = 0;    ///< Requests that the fold refused.
+  std::uint64_t checkpoints = 0; ///< Off the writer's path, and finished by the writer.
+  std::int64_t wal_bytes = 0;    ///< The write-ahead log's used part.
+};
+
+/// The ledger in one SQLite file, `DATA/ledger.db`, that any SQLite tool can read: table `events`
+/// with a column per attribute, `unfinished`, `meta`. WAL with synchronous=FULL: a group is one
+/// transaction and one fsync. One partition, topic `ledger`.
+///
+/// Threads: append by one thread, which also runs listener and completion before append returns;
+/// reads by any, each on a connection of its own. Recent records are shared from memory. A passive
+/// checkpoint runs on a thread that sleeps until the WAL has grown; an idle ledger does nothing.
+/// The caller holds the data folder's lock (data_folder_lock).
+class sqlite_log final : public event_log {
+public:
+  /// Opens the ledger, or creates it with mode 0600. An error is one sentence for the operator; a
+  /// newer schema is refused.
+  static result<std::unique_ptr<sqlite_log>, std::string> open(sqlite_log_options options);
+  /// A clean end moves the WAL into the file. After a failure nothing is touched any more.
+  ~sqlite_log() override;
+
+  void append(std::vector<append_request> group, completion done) override;
+  result<std::vector<record_ptr>, read_error>
+  read_stream(const stream_id& stream, std::uint64_t from_seq, std::size_t limit) const override;
+  result<std::vector<record_ptr>, read_error> read_partition(std::uint32_t partition,
+                                                             std::int64_t from_offset,
+                                                             std::size_t limit) const override;
+  result<std::optional<stream_head>, read_error> head(const stream_id& stream) const override;
+  std::uint32_t partition_count() const override { return 1; }
+  partition_head partition_state(std::uint32_t partition) const override;
+  std::string_view topic() const override { return "ledger"; }
+  std::int64_t end_offset(std::uint32_t partition) const override;
+  void on_append(std::function<void()> listener) override;
+  result<std::vector<unfinished_stream>, read_error> unfinished(const stream_id& after,
+                                                                std::size_t limit) const override;
+  std::optional<std::string> failed() const override;
+
+  sqlite_log_figures figures() const;
+
+private:
+  class writer;
+  class reader;
+  struct shared_state;
+  explicit sqlite_log(sqlite_log_options options);
+
+  result<void, std::string> start();
+  result<void, std::string> load_partition_state();
+  void publish(const std::vector<std::shared_ptr<record>>& written, const partition_head& state);
+  void fail(const std::string& why);
+  /// Runs `use(reader&)` on a connection that no other thread uses meanwhile.
+  template <class Use>
+  auto with_reader(Use&& use) const -> decltype(use(std::declval<reader&>()));
+
+  const sqlite_log_options options_;
+  const std::string path_;
+  std::unique_ptr<shared_state> shared_;
+  std::unique_ptr<writer> writer_;
+};
+
+} // namespace runledger

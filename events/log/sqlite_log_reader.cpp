@@ -1,0 +1,233 @@
+#include "events/log/sqlite_log_reader.hpp"
+
+#include "events/log/sqlite_rows.hpp"
+
+#include <sqlite3.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <limits>
+
+namespace runledger {
+
+namespace {
+
+constexpr std::size_t read_bytes_limit = 8 * 1024 * 1024;
+
+std::int64_t sql_limit(std::size_t limit) {
+  return static_cast<std::int64_t>(
+      std::min<std::size_t>(limit, std::numeric_limits<std::int64_t>::max() / 2));
+}
+
+read_error corrupt(const stream_id& stream, std::uint64_t seq, std::int64_t offset,
+                   std::string detail) {
+  return {read_error::kind::corrupt, stream, seq, offset, std::move(detail)};
+}
+
+/// Checks the rows of one stream as they come: consecutive, sound, each following the one before.
+class stream_checker {
+public:
+  stream_checker(const stream_id& stream, std::uint64_t first_seq)
+      : stream_(stream), next_(first_seq) {}
+
+  /// The row before the first that is wanted: only its hash counts.
+  void follow(const record& r) {
+    previous_ = r.event.eventhash;
+    ++next_;
+  }
+
+  /// Nothing if the row is sound.
+  std::optional<read_error> check(const record& r) {
+    if (!r.damage.empty())
+      return corrupt(stream_, next_, r.offset, r.damage);
+    if (r.event.seq != next_)
+      return corrupt(stream_, next_, -1, "the event is missing");
+    if (r.event.prevhash != previous_)
+      return corrupt(stream_, next_, r.offset, "the event does not follow its predecessor's hash");
+    follow(r);
+    return std::nullopt;
+  }
+
+private:
+  const stream_id& stream_;
+  std::uint64_t next_;
+  digest previous_;
+};
+
+} // namespace
+
+result<sqlite::connection, sqlite::error> sqlite_log::reader::connect(const std::string& path,
+                                                                      int busy_timeout_ms) {
+  auto db = sqlite::connection::open(path, sqlite::open_mode::read_only, busy_timeout_ms);
+  if (!db)
+    return db;
+  auto readable = db->query_integer("PRAGMA schema_version");
+  if (readable)
+    return db;
+  // A folder that cannot be written, with no WAL beside the file: nobody can be writing it.
+  if (readable.error().primary() == SQLITE_CANTOPEN && ::access((path + "-wal").c_str(), F_OK) != 0)
+    return sqlite::connection::open(path, sqlite::open_mode::immutable, busy_timeout_ms);
+  return readable.error();
+}
+
+result<std::unique_ptr<sqlite_log::reader>, sqlite::error>
+sqlite_log::reader::open(const std::string& path, int busy_timeout_ms) {
+  auto db = connect(path, busy_timeout_ms);
+  if (!db)
+    return db.error();
+  std::unique_ptr<reader> out{new reader{std::move(*db)}};
+  if (auto ready = out->prepare(); !ready)
+    return ready.error();
+  return out;
+}
+
+result<void, sqlite::error> sqlite_log::reader::prepare() {
+  struct prepared {
+    sqlite::statement& target;
+    std::string sql;
+  };
+  const auto select = "SELECT " + std::string{sqlite::event_columns} + " FROM events WHERE ";
+  const prepared all[] = {
+      {stream_, select + "stream = ?1 AND seq >= ?2 ORDER BY seq LIMIT ?3"},
+      {partition_, select + "\"offset\" >= ?1 ORDER BY \"offset\" LIMIT ?2"},
+      {head_, "SELECT seq, eventhash, partitionkey, time, \"offset\" FROM events"
+              " WHERE stream = ?1 ORDER BY seq DESC LIMIT 1"},
+      {unfinished_, "SELECT stream, due_ms FROM unfinished WHERE stream > ?1 ORDER BY stream"
+                    " LIMIT ?2"},
+      {end_, "SELECT max(\"offset\") + 1 FROM events"},
+      {last_claim_, select
+                        + "stream = ?1 AND type = 'dev.runledger.partition.claimed.v1'"
+                          " ORDER BY seq DESC LIMIT 1"},
+  };
+  for (auto& p : all) {
+    auto made = db_.prepare(p.sql);
+    if (!made)
+      return made.error();
+    p.target = std::move(*made);
+  }
+  return {};
+}
+
+read_error sqlite_log::reader::failure(const stream_id& stream) const {
+  auto e = db_.last_error();
+  bool is_corrupt = e.primary() == SQLITE_CORRUPT || e.primary() == SQLITE_NOTADB;
+  return {is_corrupt ? read_error::kind::corrupt : read_error::kind::unavailable, stream, 0, -1,
+          e.message + " (code " + std::to_string(e.code) + ")"};
+}
+
+result<std::vector<record_ptr>, read_error>
+sqlite_log::reader::stream(const stream_id& stream, std::uint64_t from_seq, std::size_t limit) {
+  std::vector<record_ptr> out;
+  if (limit == 0)
+    return out;
+  auto wanted = std::max<std::uint64_t>(from_seq, 1);
+  auto first = wanted > 1 ? wanted - 1 : wanted; // The predecessor proves the first one's place.
+  stream_checker checker{stream, first};
+  sqlite::reset_at_end reset{stream_};
+  stream_.bind(1, stream.value)
+      .bind(2, static_cast<std::int64_t>(first))
+      .bind(3, sql_limit(limit) + (first < wanted ? 1 : 0));
+  sqlite::step_result step;
+  while ((step = stream_.step()) == sqlite::step_result::row) {
+    bool is_predecessor = first < wanted && stream_.integer(2) == static_cast<std::int64_t>(first);
+    auto r = sqlite::read_event(stream_, !is_predecessor);
+    if (is_predecessor) {
+      checker.follow(*r);
+      continue;
+    }
+    if (auto bad = checker.check(*r))
+      return *bad;
+    out.push_back(std::move(r));
+  }
+  if (step == sqlite::step_result::failed)
+    return failure(stream);
+  return out;
+}
+
+result<std::vector<record_ptr>, read_error>
+sqlite_log::reader::partition(std::int64_t from_offset, std::size_t limit, bool check_hashes) {
+  std::vector<record_ptr> out;
+  std::size_t bytes = 0;
+  sqlite::reset_at_end reset{partition_};
+  partition_.bind(1, from_offset).bind(2, sql_limit(limit));
+  auto step = sqlite::step_result::done;
+  while (bytes < read_bytes_limit && (step = partition_.step()) == sqlite::step_result::row) {
+    out.push_back(sqlite::read_event(partition_, check_hashes));
+    bytes += out.back()->event.data.size();
+  }
+  if (step == sqlite::step_result::failed)
+    return failure({});
+  return out;
+}
+
+result<std::optional<stream_head>, read_error> sqlite_log::reader::head(const stream_id& stream) {
+  sqlite::reset_at_end reset{head_};
+  head_.bind(1, stream.value);
+  auto step = head_.step();
+  if (step == sqlite::step_result::failed)
+    return failure(stream);
+  if (step == sqlite::step_result::done)
+    return std::optional<stream_head>{};
+  auto hash = digest_from_bytes(head_.blob(1));
+  auto seq = static_cast<std::uint64_t>(head_.integer(0));
+  if (!hash)
+    return corrupt(stream, seq, head_.integer(4), "column eventhash is no hash of 32 bytes");
+  return std::optional{
+      stream_head{seq, *hash, std::string{head_.text(2)}, from_ms(head_.integer(3))}};
+}
+
+result<std::vector<unfinished_stream>, read_error>
+sqlite_log::reader::unfinished(const stream_id& after, std::size_t limit) {
+  std::vector<unfinished_stream> out;
+  sqlite::reset_at_end reset{unfinished_};
+  unfinished_.bind(1, after.value).bind(2, sql_limit(limit));
+  sqlite::step_result step;
+  while ((step = unfinished_.step()) == sqlite::step_result::row) {
+    auto& u = out.emplace_back();
+    u.stream.value = unfinished_.text(0);
+    if (!unfinished_.is_null(1))
+      u.due_ms = unfinished_.integer(1);
+  }
+  if (step == sqlite::step_result::failed)
+    return failure({});
+  return out;
+}
+
+result<std::int64_t, read_error> sqlite_log::reader::end_offset() {
+  sqlite::reset_at_end reset{end_};
+  if (end_.step() != sqlite::step_result::row)
+    return failure({});
+  return end_.integer(0); // 0 for NULL: no events yet.
+}
+
+result<partition_head, read_error>
+sqlite_log::reader::partition_state(const stream_id& own_stream) {
+  partition_head state;
+  auto first = stream(own_stream, 1, 1);
+  if (!first)
+    return first.error();
+  if (first->empty())
+    return state;
+  stream_head head;
+  advance(state, head, *first->front());
+  sqlite::reset_at_end reset{last_claim_};
+  last_claim_.bind(1, own_stream.value);
+  auto step = last_claim_.step();
+  if (step == sqlite::step_result::failed)
+    return failure(own_stream);
+  if (step == sqlite::step_result::done)
+    return state;
+  auto claim = sqlite::read_event(last_claim_, true);
+  // A sound claim is the next one after the epoch before it.
+  head.seq = claim->event.seq - 1;
+  head.hash = claim->event.prevhash;
+  state.epoch = claim->epoch - 1;
+  auto v = judge_own(state, &head, *claim);
+  if (!claim->damage.empty() || v != verdict::accepted)
+    return corrupt(own_stream, claim->event.seq, claim->offset,
+                   claim->damage.empty() ? std::string{to_string(v)} : claim->damage);
+  advance(state, head, *claim);
+  return state;
+}
+
+} // namespace runledger

@@ -1,0 +1,42 @@
+#pragma once
+
+#include "events/log/event_log.hpp"
+#include "events/log/sqlite.hpp"
+#include "events/log/sqlite_log.hpp"
+
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace runledger {
+
+/// A read connection of sqlite_log with its statements. One thread at a time.
+class sqlite_log::reader {
+public:
+  /// A connection that can read the file, also in a folder that cannot be written.
+  static result<sqlite::connection, sqlite::error> connect(const std::string& path,
+                                                           int busy_timeout_ms);
+  static result<std::unique_ptr<reader>, sqlite::error> open(const std::string& path,
+                                                             int busy_timeout_ms);
+
+  result<std::vector<record_ptr>, read_error> stream(const stream_id& stream,
+                                                     std::uint64_t from_seq, std::size_t limit);
+  result<std::vector<record_ptr>, read_error> partition(std::int64_t from_offset, std::size_t limit,
+                                                        bool check_hashes);
+  result<std::optional<stream_head>, read_error> head(const stream_id& stream);
+  result<std::vector<unfinished_stream>, read_error> unfinished(const stream_id& after,
+                                                                std::size_t limit);
+  result<std::int64_t, read_error> end_offset();
+  /// The partition's state as its own stream tells it.
+  result<partition_head, read_error> partition_state(const stream_id& own_stream);
+
+private:
+  explicit reader(sqlite::connection db) : db_(std::move(db)) {}
+  result<void, sqlite::error> prepare();
+  read_error failure(const stream_id& stream) const;
+
+  sqlite::connection db_;
+  sqlite::statement stream_, partition_, head_, unfinished_, end_, last_claim_;
+};
+
+} // namespace runledger

@@ -1,0 +1,329 @@
+#include "events/log/sqlite_log_writer.hpp"
+
+#include "events/log/sqlite_rows.hpp"
+#include "events/partition.hpp"
+
+#include <sqlite3.h>
+
+namespace runledger {
+
+namespace {
+
+constexpr std::string_view opened_type = "dev.runledger.partition.opened.v1";
+
+int note_wal_pages(void* target, sqlite3*, const char*, int pages) {
+  *static_cast<std::int64_t*>(target) = pages;
+  return SQLITE_OK;
+}
+
+/// Where the error says that the commit may be on disk although SQLite does not count it.
+bool outcome_is_open(const sqlite::error& e) {
+  return e.code == SQLITE_IOERR_SHMSIZE || e.code == SQLITE_IOERR_SHMMAP;
+}
+
+append_result rejected(verdict why, const envelope& e) {
+  return {append_outcome::rejected, why, e.id() + ": " + std::string{to_string(why)}};
+}
+
+} // namespace
+
+sqlite_log::writer::~writer() {
+  checkpointer_->stop();
+  if (dead_ || checkpointer_->failed()) {
+    sqlite3_db_config(db_.raw(), SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, nullptr);
+    return;
+  }
+  sqlite3_wal_checkpoint_v2(db_.raw(), nullptr, SQLITE_CHECKPOINT_TRUNCATE, nullptr, nullptr);
+}
+
+result<void, std::string> sqlite_log::writer::prepare(std::int64_t next_offset,
+                                                      const partition_head& state) {
+  next_offset_ = next_offset;
+  state_ = state_before_ = state;
+  struct prepared {
+    sqlite::statement& target;
+    std::string sql;
+  };
+  const prepared all[] = {
+      {begin_, "BEGIN IMMEDIATE"},
+      {commit_, "COMMIT"},
+      {rollback_, "ROLLBACK"},
+      {insert_, sqlite::insert_event_sql()},
+      {select_head_, "SELECT seq, eventhash, partitionkey, time, \"open\", due_ms FROM events"
+                     " WHERE stream = ?1 ORDER BY seq DESC LIMIT 1"},
+      {select_hash_, "SELECT eventhash, \"offset\" FROM events WHERE stream = ?1 AND seq = ?2"},
+      {set_unfinished_, "INSERT OR REPLACE INTO unfinished (stream, due_ms) VALUES (?1, ?2)"},
+      {unset_unfinished_, "DELETE FROM unfinished WHERE stream = ?1"},
+      {set_ledger_id_, "INSERT OR REPLACE INTO meta (name, value) VALUES ('ledger_id', ?1)"},
+  };
+  for (auto& p : all) {
+    auto made = db_.prepare(p.sql);
+    if (!made)
+      return made.error().message;
+    p.target = std::move(*made);
+  }
+  auto page_size = db_.query_integer("PRAGMA page_size");
+  if (page_size && *page_size)
+    page_bytes_ = **page_size;
+  sqlite3_wal_hook(db_.raw(), note_wal_pages, &wal_pages_);
+  return {};
+}
+
+std::uint64_t sqlite_log::writer::checkpoints() const {
+  return checkpointer_->completed() + finished_;
+}
+
+std::vector<append_result> sqlite_log::writer::write(std::vector<append_request>& group) {
+  std::vector<append_result> results;
+  written_.clear();
+  if (dead_) {
+    results.assign(group.size(), {append_outcome::unavailable, verdict::accepted, *dead_});
+    return results;
+  }
+  ask_file_ = false;
+  auto end = attempt(group, results);
+  if (end == attempt_result::surprised) {
+    ask_file_ = true;
+    end = attempt(group, results);
+  }
+  if (end != attempt_result::done)
+    results.assign(group.size(), failure(ended_by_commit_));
+  return results;
+}
+
+/// One transaction for the group. Whatever ends it early leaves neither rows nor changed heads.
+sqlite_log::writer::attempt_result
+sqlite_log::writer::attempt(std::vector<append_request>& group,
+                            std::vector<append_result>& results) {
+  results.assign(group.size(), {});
+  ended_by_commit_ = false;
+  state_before_ = state_;
+  bool good = run(begin_);
+  for (std::size_t i = 0; good && i < group.size(); ++i)
+    good = write_request(group[i], results[i]);
+  good = good && write_unfinished();
+  if (good && written_.empty()) {
+    run(rollback_);
+    heads_.commit();
+    return attempt_result::done;
+  }
+  if (good) {
+    ended_by_commit_ = true;
+    good = run(commit_);
+  }
+  if (good) {
+    heads_.commit();
+    return attempt_result::done;
+  }
+  undo();
+  bool unique = last_error_.code == SQLITE_CONSTRAINT_UNIQUE;
+  return unique && !ask_file_ ? attempt_result::surprised : attempt_result::failed;
+}
+
+void sqlite_log::writer::undo() {
+  if (db_.in_transaction()) {
+    auto why = last_error_;
+    if (!run(rollback_) && db_.in_transaction())
+      dead_ = "the ledger's transaction cannot be rolled back: " + last_error_.message;
+    last_error_ = why;
+  }
+  heads_.rollback();
+  state_ = state_before_;
+  next_offset_ -= static_cast<std::int64_t>(written_.size());
+  for (auto& r : written_)
+    r->offset = -1;
+  written_.clear();
+}
+
+/// What the group's writers are told after last_error_.
+append_result sqlite_log::writer::failure(bool at_commit) {
+  auto text = last_error_.message + " (" + sqlite3_errstr(last_error_.code) + ", code "
+              + std::to_string(last_error_.code) + ")";
+  if (heals(last_error_) && !dead_) {
+    bool open = at_commit && outcome_is_open(last_error_);
+    return {open ? append_outcome::unknown : append_outcome::unavailable, verdict::accepted, text};
+  }
+  if (!dead_)
+    dead_ = "the ledger cannot be written: " + text;
+  return {at_commit ? append_outcome::unknown : append_outcome::unavailable, verdict::accepted,
+          *dead_};
+}
+
+bool sqlite_log::writer::run(sqlite::statement& s) {
+  sqlite::step_result step;
+  do
+    step = s.step();
+  while (step == sqlite::step_result::row);
+  if (step == sqlite::step_result::failed)
+    remember_error();
+  s.reset();
+  return step == sqlite::step_result::done;
+}
+
+void sqlite_log::writer::remember_error() {
+  last_error_ = db_.last_error();
+}
+
+bool sqlite_log::writer::write_request(append_request& request, append_result& outcome) {
+  outcome = {append_outcome::accepted, verdict::accepted, {}};
+  if (request.events.empty())
+    return true;
+  const auto& first = request.events.front()->event;
+  auto* stream = find_head(first.stream, first.seq);
+  if (stream == nullptr)
+    return false;
+  auto first_written = written_.size();
+  auto before = head_cache::save(stream->second);
+  auto state = state_;
+  read_failed_ = false;
+  outcome = judge_request(request, *stream);
+  if (outcome.outcome != append_outcome::accepted) {
+    written_.resize(first_written);
+    head_cache::restore(stream->second, before);
+    state_ = state;
+  }
+  if (written_.size() > first_written)
+    heads_.touch(stream, before);
+  else if (stream->second.head.seq == 0)
+    heads_.erase(stream);
+  return !read_failed_ && insert_from(first_written);
+}
+
+append_result sqlite_log::writer::judge_request(append_request& request, head_cache::node& stream) {
+  auto& e = stream.second;
+  for (auto& r : request.events) {
+    r->partition = 0;
+    if (r->event.stream != stream.first)
+      return rejected(verdict::wrong_partition, r->event);
+    if (options_.verify_appends && !hashes_match(r->event))
+      return rejected(verdict::bad_hash, r->event);
+    if (r->event.seq <= e.head.seq && is_stored(*r))
+      continue;
+    auto v = judge_own(state_, e.head.seq > 0 ? &e.head : nullptr, *r);
+    if (v == verdict::duplicate)
+      continue; // Of an event of this very group, which has no offset yet.
+    if (v != verdict::accepted)
+      return rejected(v, r->event);
+    advance(state_, e.head, *r);
+    e.open = r->open;
+    e.due_ms = r->due_ms;
+    written_.push_back(r);
+  }
+  return {append_outcome::accepted, verdict::accepted, {}};
+}
+
+bool sqlite_log::writer::insert_from(std::size_t first) {
+  for (auto i = first; i < written_.size(); ++i)
+    written_[i]->offset = next_offset_++;
+  for (auto i = first; i < written_.size(); ++i) {
+    sqlite::bind_event(insert_, *written_[i]);
+    if (!run(insert_))
+      return false;
+    if (written_[i]->event.type == opened_type && !note_ledger_id(written_[i]->event))
+      return false;
+  }
+  return true;
+}
+
+/// The ledger's id, where a person with a SQLite tool looks for it.
+bool sqlite_log::writer::note_ledger_id(const envelope& e) {
+  auto opened = read_opened(e.data);
+  if (!opened)
+    return true;
+  set_ledger_id_.bind(1, opened->ledger);
+  return run(set_ledger_id_);
+}
+
+/// A stream that the cache does not know and whose first event is appended is taken for new: the
+/// unique index contradicts if it is not.
+head_cache::node* sqlite_log::writer::find_head(const stream_id& stream, std::uint64_t first_seq) {
+  auto* known = heads_.find(stream);
+  if (known != nullptr)
+    return known;
+  auto* added = heads_.insert(stream);
+  if (first_seq == 1 && !ask_file_)
+    return added;
+  if (load_head(added->second, stream))
+    return added;
+  heads_.erase(added);
+  return nullptr;
+}
+
+bool sqlite_log::writer::load_head(head_cache::entry& e, const stream_id& stream) {
+  sqlite::reset_at_end reset{select_head_};
+  select_head_.bind(1, stream.value);
+  auto step = select_head_.step();
+  if (step == sqlite::step_result::done)
+    return true;
+  if (step == sqlite::step_result::failed) {
+    remember_error();
+    return false;
+  }
+  e.head.seq = static_cast<std::uint64_t>(select_head_.integer(0));
+  // A damaged hash becomes one that no event can follow.
+  e.head.hash = digest_from_bytes(select_head_.blob(1)).value_or(sha256("damaged"));
+  e.head.partition_key = select_head_.text(2);
+  e.head.time = from_ms(select_head_.integer(3));
+  e.open = select_head_.integer(4) != 0;
+  if (!select_head_.is_null(5))
+    e.due_ms = select_head_.integer(5);
+  return true;
+}
+
+bool sqlite_log::writer::is_stored(record& r) {
+  sqlite::reset_at_end reset{select_hash_};
+  select_hash_.bind(1, r.event.stream.value).bind(2, static_cast<std::int64_t>(r.event.seq));
+  auto step = select_hash_.step();
+  if (step == sqlite::step_result::failed) {
+    remember_error();
+    read_failed_ = true;
+  }
+  if (step != sqlite::step_result::row || select_hash_.blob(0) != r.event.eventhash.view())
+    return false;
+  r.offset = select_hash_.integer(1);
+  return true;
+}
+
+/// Follows what the group changed: only a stream whose last event says something new costs a write.
+bool sqlite_log::writer::write_unfinished() {
+  for (const auto& c : heads_.changes()) {
+    const auto& now = c.stream->second;
+    if (now.open == c.before.open && (!now.open || now.due_ms == c.before.due_ms))
+      continue;
+    auto& change = now.open ? set_unfinished_ : unset_unfinished_;
+    change.bind(1, c.stream->first.value);
+    if (now.open)
+      change.bind(2, now.due_ms);
+    if (!run(change))
+      return false;
+  }
+  return true;
+}
+
+void sqlite_log::writer::tend_wal() {
+  if (dead_)
+    return;
+  auto checkpoint_pages = options_.checkpoint_bytes / page_bytes_;
+  if (wal_pages_ < asked_at_pages_) { // The WAL has begun anew.
+    asked_at_pages_ = 0;
+    finishing_ = false;
+  }
+  bool due = wal_pages_ - asked_at_pages_ >= checkpoint_pages;
+  if (finishing_ && checkpointer_->idle()) {
+    // Little is left to move; afterwards the next transaction starts at the WAL's beginning, unless
+    // a reader still needs its end. Then the checkpointer comes back first.
+    finishing_ = false;
+    asked_at_pages_ = wal_pages_;
+    auto done = checkpoint_passively(db_);
+    if (done)
+      ++finished_;
+    else if (!heals(done.error()))
+      dead_ = "the ledger's checkpoint failed: " + done.error().message;
+  } else if (due && !finishing_) {
+    asked_at_pages_ = wal_pages_;
+    finishing_ = wal_bytes() >= options_.wal_limit_bytes;
+    checkpointer_->request();
+  }
+}
+
+} // namespace runledger

@@ -1,0 +1,213 @@
+#include "events/log/sqlite_rows.hpp"
+
+#include <sqlite3.h>
+
+#include <limits>
+
+namespace runledger::sqlite {
+
+namespace {
+
+constexpr const char* schema_sql = R"(
+BEGIN IMMEDIATE;
+CREATE TABLE events (
+  "offset"      INTEGER PRIMARY KEY,  -- place in the partition
+  stream        TEXT NOT NULL,        -- CloudEvents subject; id = stream:seq
+  seq           INTEGER NOT NULL,
+  type          TEXT NOT NULL,
+  workspace     TEXT NOT NULL,        -- source = /runledger/<workspace>
+  "partition"   INTEGER NOT NULL,
+  partitionkey  TEXT NOT NULL,
+  time          INTEGER NOT NULL,     -- milliseconds since 1970, UTC
+  epoch         INTEGER NOT NULL,     -- the writer's
+  "open"        INTEGER NOT NULL,     -- 1: the stream has unfinished work after this event
+  due_ms        INTEGER,              -- its next timer, milliseconds since 1970
+  causationid   TEXT NOT NULL,
+  correlationid TEXT NOT NULL,
+  principal     TEXT NOT NULL,
+  traceparent   TEXT NOT NULL,
+  datahash      BLOB NOT NULL,        -- SHA-256 of data
+  prevhash      BLOB NOT NULL,        -- eventhash of the predecessor in the stream
+  eventhash     BLOB NOT NULL,        -- SHA-256 of the canonical header
+  data          TEXT NOT NULL,        -- JSON
+  UNIQUE (stream, seq)
+) STRICT;
+CREATE TABLE unfinished (             -- streams whose last event is open
+  stream TEXT PRIMARY KEY,
+  due_ms INTEGER
+) STRICT, WITHOUT ROWID;
+CREATE TABLE meta (
+  name  TEXT PRIMARY KEY,
+  value TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+INSERT INTO meta VALUES ('schema_version', '1');
+PRAGMA application_id = 1382960231;
+PRAGMA user_version = 1;
+COMMIT;
+)";
+static_assert(ledger_application_id == 1382960231 && ledger_schema_version == 1,
+              "the schema's text repeats both");
+
+enum column : int {
+  col_offset,
+  col_stream,
+  col_seq,
+  col_type,
+  col_workspace,
+  col_partition,
+  col_partition_key,
+  col_time,
+  col_epoch,
+  col_open,
+  col_due_ms,
+  col_causation_id,
+  col_correlation_id,
+  col_principal,
+  col_traceparent,
+  col_datahash,
+  col_prevhash,
+  col_eventhash,
+  col_data,
+};
+
+constexpr std::int64_t min_time_ms = -62'167'219'200'000; // 0000-01-01
+constexpr std::int64_t max_time_ms = 253'402'300'799'999; // 9999-12-31T23:59:59.999
+
+/// Takes values out of a row and remembers the first that is not what its column promises.
+class row_reader {
+public:
+  row_reader(const statement& row, std::string& damage) : row_(row), damage_(damage) {}
+
+  std::int64_t integer(int column, const char* name, std::int64_t min,
+                       std::int64_t max = std::numeric_limits<std::int64_t>::max()) {
+    if (row_.type(column) != SQLITE_INTEGER) {
+      bad(name, "is no integer");
+      return min;
+    }
+    auto value = row_.integer(column);
+    if (value >= min && value <= max)
+      return value;
+    bad(name, "is out of range");
+    return min;
+  }
+
+  void text(int column, const char* name, std::string& out) {
+    if (row_.type(column) != SQLITE_TEXT)
+      return bad(name, "is no text");
+    out = row_.text(column);
+  }
+
+  digest hash(int column, const char* name) {
+    if (row_.type(column) == SQLITE_BLOB)
+      if (auto d = digest_from_bytes(row_.blob(column)))
+        return *d;
+    bad(name, "is no hash of 32 bytes");
+    return {};
+  }
+
+private:
+  void bad(const char* name, const char* why) {
+    if (damage_.empty())
+      damage_ = std::string{"column "} + name + ' ' + why;
+  }
+  const statement& row_;
+  std::string& damage_;
+};
+
+result<void, std::string> check_version(std::int64_t version, const std::string& path) {
+  if (version > ledger_schema_version)
+    return path + " has ledger schema " + std::to_string(version)
+           + ", written by a newer version of runledger; this one reads schemas up to "
+           + std::to_string(ledger_schema_version);
+  if (version < 1)
+    return path + " has ledger schema " + std::to_string(version) + ", which never existed";
+  return {};
+}
+
+} // namespace
+
+result<void, std::string> prepare_ledger_file(connection& db, const std::string& path,
+                                              bool writable) {
+  auto text = [&](const error& e) { return path + ": " + e.message; };
+  auto application = db.query_integer("PRAGMA application_id");
+  if (!application)
+    return text(application.error());
+  auto version = db.query_integer("PRAGMA user_version");
+  if (!version)
+    return text(version.error());
+  if (**application == ledger_application_id)
+    return check_version(**version, path);
+  auto tables = db.query_integer("SELECT count(*) FROM sqlite_master");
+  if (!tables)
+    return text(tables.error());
+  if (**application != 0 || **version != 0 || **tables != 0 || !writable)
+    return path + " is not a runledger ledger";
+  if (auto made = db.exec(schema_sql); !made) {
+    auto why = text(made.error());
+    if (db.in_transaction())
+      (void)db.exec("ROLLBACK");
+    return why;
+  }
+  return {};
+}
+
+std::string insert_event_sql() {
+  return "INSERT INTO events (" + std::string{event_columns}
+         + ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17,"
+           " ?18, ?19)";
+}
+
+void bind_event(statement& insert, const record& r) {
+  const auto& e = r.event;
+  insert.bind(col_offset + 1, r.offset)
+      .bind(col_stream + 1, e.stream.value)
+      .bind(col_seq + 1, static_cast<std::int64_t>(e.seq))
+      .bind(col_type + 1, e.type)
+      .bind(col_workspace + 1, e.workspace.value)
+      .bind(col_partition + 1, std::int64_t{r.partition})
+      .bind(col_partition_key + 1, e.partition_key)
+      .bind(col_time + 1, to_ms(e.time))
+      .bind(col_epoch + 1, static_cast<std::int64_t>(r.epoch))
+      .bind(col_open + 1, std::int64_t{r.open})
+      .bind(col_due_ms + 1, r.due_ms)
+      .bind(col_causation_id + 1, e.causation_id)
+      .bind(col_correlation_id + 1, e.correlation_id)
+      .bind(col_principal + 1, e.principal)
+      .bind(col_traceparent + 1, e.traceparent)
+      .bind_blob(col_datahash + 1, e.datahash.view())
+      .bind_blob(col_prevhash + 1, e.prevhash.view())
+      .bind_blob(col_eventhash + 1, e.eventhash.view())
+      .bind(col_data + 1, e.data);
+}
+
+std::shared_ptr<record> read_event(const statement& row, bool check_hashes) {
+  auto out = std::make_shared<record>();
+  auto& e = out->event;
+  row_reader in{row, out->damage};
+  out->offset = row.integer(col_offset);
+  in.text(col_stream, "stream", e.stream.value);
+  e.seq = static_cast<std::uint64_t>(in.integer(col_seq, "seq", 1));
+  in.text(col_type, "type", e.type);
+  in.text(col_workspace, "workspace", e.workspace.value);
+  out->partition = static_cast<std::uint32_t>(
+      in.integer(col_partition, "partition", 0, std::numeric_limits<std::uint32_t>::max()));
+  in.text(col_partition_key, "partitionkey", e.partition_key);
+  e.time = from_ms(in.integer(col_time, "time", min_time_ms, max_time_ms));
+  out->epoch = static_cast<std::uint64_t>(in.integer(col_epoch, "epoch", 0));
+  out->open = in.integer(col_open, "open", 0, 1) == 1;
+  if (!row.is_null(col_due_ms))
+    out->due_ms = in.integer(col_due_ms, "due_ms", std::numeric_limits<std::int64_t>::min());
+  in.text(col_causation_id, "causationid", e.causation_id);
+  in.text(col_correlation_id, "correlationid", e.correlation_id);
+  in.text(col_principal, "principal", e.principal);
+  in.text(col_traceparent, "traceparent", e.traceparent);
+  e.datahash = in.hash(col_datahash, "datahash");
+  e.prevhash = in.hash(col_prevhash, "prevhash");
+  e.eventhash = in.hash(col_eventhash, "eventhash");
+  in.text(col_data, "data", e.data);
+  if (check_hashes && out->damage.empty() && !hashes_match(e))
+    out->damage = "the event's hash does not match its contents";
+  return out;
+}
+
+} // namespace runledger::sqlite
