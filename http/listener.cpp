@@ -1,0 +1,216 @@
+#include "http/listener.hpp"
+
+#include "http/connection.hpp"
+
+#include <boost/asio/basic_socket_acceptor.hpp>
+#include <boost/asio/ssl/context.hpp>
+#include <boost/asio/ssl/stream.hpp>
+
+#include <cerrno>
+#include <sys/socket.h>
+
+namespace runledger::http {
+namespace {
+
+namespace ssl = boost::asio::ssl;
+
+constexpr std::chrono::milliseconds accept_pause{100};
+constexpr std::size_t max_refusing = 256; // Beyond: closed without a word.
+
+/// HTTP over a bare socket.
+class plain_connection final : public connection {
+public:
+  plain_connection(edge& owner, std::string peer, std::string key, admission how, tcp_socket socket)
+      : connection(owner, std::move(peer), std::move(key), how), socket_(std::move(socket)) {}
+
+private:
+  void start_handshake() override { ready(); }
+  void read_some(char* to, std::size_t room) override {
+    socket_.async_read_some(net::buffer(to, room),
+                            [this, self = shared_from_this()](const error_code& ec, std::size_t n) {
+                              read_done(ec, n);
+                            });
+  }
+  long try_write(std::string_view bytes) override {
+    for (;;) {
+      const auto n =
+          ::send(socket_.native_handle(), bytes.data(), bytes.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
+      if (n >= 0)
+        return n;
+      if (errno != EINTR)
+        return errno == EAGAIN || errno == EWOULDBLOCK ? 0 : -1;
+    }
+  }
+  void write_some(std::string_view bytes) override {
+    socket_.async_write_some(net::buffer(bytes.data(), bytes.size()),
+                             [this, self = shared_from_this()](
+                                 const error_code& ec, std::size_t n) { write_done(ec, n); });
+  }
+  void end_sending() override {
+    error_code ignored;
+    socket_.shutdown(tcp::socket::shutdown_send, ignored);
+  }
+  void close_socket() override {
+    error_code ignored;
+    socket_.close(ignored);
+  }
+
+  tcp_socket socket_;
+};
+
+/// HTTP over TLS.
+class tls_connection final : public connection {
+public:
+  tls_connection(edge& owner, std::string peer, std::string key, admission how, tcp_socket socket,
+                 ssl::context& context)
+      : connection(owner, std::move(peer), std::move(key), how),
+        stream_(std::move(socket), context) {}
+
+private:
+  void start_handshake() override {
+    stream_.async_handshake(ssl::stream_base::server,
+                            [this, self = shared_from_this()](const error_code& ec) {
+                              if (ec)
+                                abort();
+                              else
+                                ready();
+                            });
+  }
+  void read_some(char* to, std::size_t room) override {
+    stream_.async_read_some(net::buffer(to, room),
+                            [this, self = shared_from_this()](const error_code& ec, std::size_t n) {
+                              read_done(ec, n);
+                            });
+  }
+  long try_write(std::string_view) override { return 0; } // TLS records need the asynchronous way.
+  void write_some(std::string_view bytes) override {
+    stream_.async_write_some(net::buffer(bytes.data(), bytes.size()),
+                             [this, self = shared_from_this()](
+                                 const error_code& ec, std::size_t n) { write_done(ec, n); });
+  }
+  void end_sending() override {
+    // The close_notify and the end of the stream; a client that never answers meets the linger
+    // deadline.
+    stream_.async_shutdown([self = shared_from_this()](const error_code&) {});
+  }
+  void close_socket() override {
+    error_code ignored;
+    stream_.next_layer().close(ignored);
+  }
+
+  ssl::stream<tcp_socket> stream_;
+};
+
+/// What counts as one address: all of IPv4, the network half of IPv6.
+std::string key_of(const net::ip::address& address) {
+  if (address.is_v6()) {
+    const auto v6 = address.to_v6();
+    const auto bytes = v6.to_bytes();
+    if (v6.is_v4_mapped())
+      return std::string(bytes.begin() + 12, bytes.end());
+    return std::string(bytes.begin(), bytes.begin() + 8);
+  }
+  const auto bytes = address.to_v4().to_bytes();
+  return std::string(bytes.begin(), bytes.end());
+}
+
+} // namespace
+
+struct listener::security {
+  ssl::context context{ssl::context::tls_server};
+};
+
+listener::listener(edge& owner, const std::string& address, std::uint16_t port,
+                   const tls_files* tls)
+    : edge_(owner), acceptor_(owner.io.get_executor()), retry_(owner.io) {
+  if (tls != nullptr) {
+    security_ = std::make_unique<security>();
+    auto& context = security_->context;
+    context.set_options(ssl::context::default_workarounds | ssl::context::no_sslv2
+                        | ssl::context::no_sslv3 | ssl::context::no_tlsv1 | ssl::context::no_tlsv1_1
+                        | ssl::context::no_compression);
+    context.use_certificate_chain_file(tls->certificate);
+    context.use_private_key_file(tls->key, ssl::context::pem);
+  }
+  const tcp::endpoint where{net::ip::make_address(address), port};
+  acceptor_.open(where.protocol());
+  acceptor_.set_option(net::socket_base::reuse_address(true));
+  acceptor_.bind(where);
+  acceptor_.listen(net::socket_base::max_listen_connections);
+}
+
+listener::~listener() = default;
+
+std::uint16_t listener::port() const {
+  return acceptor_.local_endpoint().port();
+}
+
+void listener::start() {
+  accept_next();
+}
+
+void listener::stop() {
+  error_code ignored;
+  acceptor_.close(ignored);
+  retry_.cancel();
+}
+
+void listener::accept_next() {
+  acceptor_.async_accept([self = shared_from_this()](const error_code& ec, tcp_socket socket) {
+    if (!self->acceptor_.is_open())
+      return;
+    if (!ec) {
+      error_code gone;
+      const auto peer = socket.remote_endpoint(gone);
+      if (!gone)
+        self->admit(std::move(socket), peer);
+      return self->accept_next();
+    }
+    ++self->edge_.figures.accept_errors;
+    if (ec == net::error::connection_aborted)
+      return self->accept_next();
+    if (self->edge_.complain)
+      self->edge_.complain("accept: " + ec.message());
+    self->pause();
+  });
+}
+
+/// Out of file descriptors or memory: trying at once again would only burn the processor.
+void listener::pause() {
+  retry_.expires_after(accept_pause);
+  retry_.async_wait([self = shared_from_this()](const error_code& ec) {
+    if (!ec && self->acceptor_.is_open())
+      self->accept_next();
+  });
+}
+
+void listener::admit(tcp_socket socket, const tcp::endpoint& peer) {
+  auto& figures = edge_.figures;
+  ++figures.connections_accepted;
+  std::string key = key_of(peer.address());
+  auto how = connection::admission::served;
+  const auto held = edge_.per_address.find(key);
+  if (figures.connections_open >= edge_.bounds.max_connections) {
+    how = connection::admission::over_total;
+    ++figures.refused_over_total;
+  } else if (held != edge_.per_address.end()
+             && held->second >= edge_.bounds.max_connections_per_address) {
+    how = connection::admission::over_address;
+    ++figures.refused_over_address;
+  }
+  if (how != connection::admission::served && (edge_.refusing >= max_refusing || security_))
+    return; // The socket closes itself.
+  error_code ignored;
+  socket.set_option(tcp::no_delay(true), ignored);
+  std::string name = peer.address().to_string();
+  std::shared_ptr<connection> made;
+  if (security_)
+    made = std::make_shared<tls_connection>(edge_, std::move(name), std::move(key), how,
+                                            std::move(socket), security_->context);
+  else
+    made = std::make_shared<plain_connection>(edge_, std::move(name), std::move(key), how,
+                                              std::move(socket));
+  made->open();
+}
+
+} // namespace runledger::http

@@ -1,0 +1,79 @@
+#pragma once
+
+#include "http/authenticator.hpp"
+#include "http/counters.hpp"
+#include "http/router.hpp"
+
+#include <boost/asio/io_context.hpp>
+
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+
+namespace runledger::http {
+
+struct edge;
+
+/// Bounds on what a client can make the server do. The defaults are the contract's.
+struct limits {
+  std::size_t head_limit = 16 * 1024;                // Bytes; beyond: 431.
+  unsigned max_fields = 100;                         // Beyond: 431.
+  std::chrono::milliseconds head_timeout{10'000};    // For the whole head: 408.
+  std::uint64_t body_limit = 8 * 1024 * 1024;        // Bytes; beyond: 413.
+  std::uint64_t bundle_limit = 512ull * 1024 * 1024; // The same for routes with body_kind::bytes.
+  std::chrono::milliseconds body_timeout{30'000};    // For each next KiB of a body: 408.
+  std::size_t max_connections = 10'000;              // Beyond: 503.
+  std::size_t max_connections_per_address = 1'000; // Beyond: 429. Of IPv6 the first 64 bits count.
+  std::chrono::milliseconds request_timeout{30'000}; // From the whole request to the answer: 503.
+  std::chrono::milliseconds keep_alive_timeout{75'000}; // Between requests: closed.
+  std::chrono::milliseconds write_timeout{30'000};      // Without the client taking a byte: closed.
+  std::chrono::milliseconds linger_timeout{2'000};      // For the client to close after our end.
+  std::size_t stream_buffer = 256 * 1024;               // Bytes waiting in one event stream.
+  std::chrono::milliseconds stream_comment_interval{
+      10'000}; // Between comment lines in event streams.
+};
+
+/// Certificate chain and private key, PEM files.
+struct tls_files {
+  std::string certificate;
+  std::string key;
+};
+
+/// The HTTP edge: listeners, connections, limits, route table. It runs on the one thread that runs
+/// `io`; all members are called there (or before `io` runs). It has no queue of its own: a handler
+/// that blocks stops everything.
+///
+/// `io`, `table`, `who` and `context` must outlive it; `io` must outlive every reply.
+class server {
+public:
+  server(net::io_context& io, limits bounds, std::span<const route> table, authenticator& who,
+         route_context& context);
+  /// Closes every connection at once.
+  ~server();
+
+  /// Called with one line for the log when something odd happens that no client is to blame for: a
+  /// dropped reply, an exception of a handler, a failing accept. Optional.
+  void on_complaint(std::function<void(std::string_view)> callback);
+
+  /// Opens a listener and accepts from now on. `port` 0: any free one. Returns the port. Throws
+  /// boost::system::system_error (address in use, bad certificate).
+  std::uint16_t listen(const std::string& address, std::uint16_t port);
+  std::uint16_t listen(const std::string& address, std::uint16_t port, const tls_files& tls);
+
+  /// Closes the listeners. Connections go on.
+  void stop_accepting();
+  /// Lets requests in flight finish, closes idle connections and event streams, and closes what is
+  /// left after `patience`. Calls `done` once, with whether everything ended by itself.
+  void drain(std::chrono::milliseconds patience, std::function<void(bool)> done);
+
+  const counters& figures() const;
+
+private:
+  std::shared_ptr<edge> edge_;
+};
+
+} // namespace runledger::http
