@@ -1,0 +1,72 @@
+#pragma once
+
+#include "events/log/event_log.hpp"
+#include "events/result.hpp"
+#include "projections/projection.hpp"
+
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+
+namespace runledger::views {
+
+struct runner_options {
+  std::string path; ///< DATA/views.db
+  std::size_t batch_events = 16384;
+  /// Under load at most one commit in this time, so that the events of a run share one; whoever
+  /// waits in when_caught_up ends it, and after a pause the first event is committed at once.
+  std::chrono::milliseconds pace{4};
+};
+
+/// Keeps the views up to date: one thread that tails the log and is asleep when nothing is
+/// appended.
+///
+/// Threads: all functions from any thread; callbacks come on the runner's thread and must be brief.
+/// The log must outlive it. It takes the log's on_append. Failure: if the views' file cannot be
+/// written (disk full), it tries again with a growing delay and `failure()` says why; the position
+/// stands still meanwhile.
+class view_runner {
+public:
+  view_runner(event_log& log, runner_options options);
+  /// stop().
+  ~view_runner();
+  view_runner(const view_runner&) = delete;
+  view_runner& operator=(const view_runner&) = delete;
+
+  /// Called after each commit with what it changed. Before start().
+  void on_change(std::function<void(const change_set&)> listener);
+
+  /// Starts the thread: it opens the file, or rebuilds it beside if it cannot be trusted or is of
+  /// another version, and tails the log.
+  void start();
+  /// Folds nothing more, marks the file as cleanly ended, ends the thread. Waiting callbacks are
+  /// dropped.
+  void stop();
+
+  /// `done` is called once the file can be opened by readers and holds what the ledger held at
+  /// start(); at once if that is so already.
+  void when_ready(std::function<void()> done);
+  bool ready() const;
+
+  /// The next offset that is not folded and committed yet.
+  std::int64_t position(std::uint32_t partition = 0) const;
+  /// True if everything that is durable now is committed.
+  bool caught_up() const;
+  /// Calls `done` once the partition is committed up to `target` (an end_offset), at once and on
+  /// the caller's thread if it is already. Ends the pace.
+  void when_caught_up(std::uint32_t partition, std::int64_t target, std::function<void()> done);
+  /// The same with all partitions' ends as they are now: read your writes.
+  void when_caught_up(std::function<void()> done);
+
+  /// Why the views stand still, if they do.
+  std::optional<std::string> failure() const;
+
+private:
+  struct state;
+  std::unique_ptr<state> state_;
+};
+
+} // namespace runledger::views
