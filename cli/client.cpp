@@ -23,7 +23,8 @@ namespace beast = boost::beast;
 namespace http = beast::http;
 using error_code = boost::system::error_code;
 
-/// Starts an asynchronous operation and runs it to its end: only those honour a stream's time limit.
+/// Starts an asynchronous operation and runs it to its end: only those honour a stream's time
+/// limit.
 template <class Start>
 error_code finish(asio::io_context& loop, Start&& start) {
   error_code outcome;
@@ -55,8 +56,8 @@ http::request<http::string_body> request_of(const server_address& server, const 
   request.version(11);
   request.method_string(call.method);
   request.target(server.base + call.target);
-  const auto host = server.host.find(':') == std::string::npos ? server.host
-                                                               : fmt::format("[{}]", server.host);
+  const auto host =
+      server.host.find(':') == std::string::npos ? server.host : fmt::format("[{}]", server.host);
   request.set(http::field::host, fmt::format("{}:{}", host, server.port));
   request.set(http::field::user_agent, "runledger");
   request.set(http::field::connection, "close");
@@ -90,7 +91,7 @@ public:
     if (const auto ec = timed([&](auto done) { http::async_write(stream_, request, done); }))
       return lost(ec);
     if (const auto ec =
-          timed([&](auto done) { http::async_read_header(stream_, buffer_, parser_, done); }))
+            timed([&](auto done) { http::async_read_header(stream_, buffer_, parser_, done); }))
       return lost(ec);
     http_reply reply;
     reply.status = parser_.get().result_int();
@@ -118,7 +119,7 @@ private:
       body.data = piece.data();
       body.size = piece.size();
       const auto ec =
-        timed([&](auto done) { http::async_read_some(stream_, buffer_, parser_, done); });
+          timed([&](auto done) { http::async_read_some(stream_, buffer_, parser_, done); });
       const std::string_view text{piece.data(), piece.size() - body.size};
       if (reply.ok() && take && !text.empty() && !take(text))
         return reply;
@@ -151,8 +152,8 @@ std::optional<call_failure> connect(asio::io_context& loop, beast::tcp_stream& s
   if (!ec)
     return std::nullopt;
   const bool refused = ec == asio::error::connection_refused;
-  return unreachable(server, refused ? "connection refused; is `runledger serve` running?"
-                                     : describe(ec));
+  return unreachable(server,
+                     refused ? "connection refused; is `runledger serve` running?" : describe(ec));
 }
 
 result<http_reply, call_failure> over_tls(asio::io_context& loop, const server_address& server,
@@ -208,7 +209,7 @@ result<server_address, std::string> parse_server(std::string_view url) {
   if (colon != std::string_view::npos && (bracket == std::string_view::npos || colon > bracket)) {
     const auto digits = authority.substr(colon + 1);
     const auto [end, failure] =
-      std::from_chars(digits.data(), digits.data() + digits.size(), server.port);
+        std::from_chars(digits.data(), digits.data() + digits.size(), server.port);
     if (failure != std::errc{} || end != digits.data() + digits.size() || server.port == 0)
       return refusal;
     authority = authority.substr(0, colon);

@@ -10,7 +10,8 @@
 #include <utility>
 #include <vector>
 
-/// The commands' way to a server: one connection a call, synchronous, with a time limit on every wait.
+/// The commands' way to a server: one connection a call, synchronous, with a time limit on every
+/// wait.
 namespace runledger::cli {
 
 struct server_address {
@@ -58,14 +59,16 @@ struct call_failure {
 class client {
 public:
   /// An empty key sends no Authorization.
-  client(server_address server, std::string key) : server_(std::move(server)), key_(std::move(key)) {}
+  client(server_address server, std::string key)
+      : server_(std::move(server)), key_(std::move(key)) {}
 
   const server_address& server() const { return server_; }
 
   /// The whole answer. An answer of any status is a success.
   result<http_reply, call_failure> send(const http_call& call) const;
 
-  /// As send(), and hands the body of a 2xx answer on piece by piece; `take` returns false to stop, which is a success.
+  /// As send(), and hands the body of a 2xx answer on piece by piece; `take` returns false to stop,
+  /// which is a success.
   result<http_reply, call_failure> stream(const http_call& call,
                                           const std::function<bool(std::string_view)>& take) const;
 

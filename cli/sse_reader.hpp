@@ -10,8 +10,9 @@ struct sse_event {
   std::string id, event, data;
 };
 
-/// Cuts a stream of server-sent events into events, whatever the pieces in which it arrives. Comments are dropped;
-/// an event that has not ended when the stream does is dropped too, as the format wants it.
+/// Cuts a stream of server-sent events into events, whatever the pieces in which it arrives.
+/// Comments are dropped; an event that has not ended when the stream does is dropped too, as the
+/// format wants it.
 class sse_reader {
 public:
   /// The events that this piece completes.

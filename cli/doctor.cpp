@@ -1,0 +1,104 @@
+#include "cli/doctor_checks.hpp"
+#include "cli/output.hpp"
+#include "cli/settings.hpp"
+#include "cli/verb.hpp"
+#include "events/json_writer.hpp"
+
+#include <algorithm>
+#include <cstdlib>
+#include <fmt/format.h>
+
+namespace runledger::cli {
+
+namespace {
+
+/// Needs no key: both endpoints are open.
+finding check_server(const std::string& url) {
+  const auto address = parse_server(url);
+  if (!address)
+    return {"server", health::fail, address.error(), ""};
+  const client server{*address, ""};
+  http_call call;
+  call.patience = std::chrono::seconds{5};
+  call.target = "/livez";
+  const auto alive = server.send(call);
+  if (!alive)
+    return {"server", health::warn, alive.error().message, ""};
+  call.target = "/readyz";
+  const auto ready = server.send(call);
+  if (!alive->ok() || !ready || !ready->ok())
+    return {"server", health::fail,
+            fmt::format("{} answers {} on /livez and {} on /readyz", address->url, alive->status,
+                        ready ? ready->status : 0),
+            "Its log says what it waits for."};
+  return {"server", health::ok, fmt::format("{} is ready", address->url), ""};
+}
+
+std::string or_variable(const std::string& given, const char* variable, const char* fallback) {
+  if (!given.empty())
+    return given;
+  const char* value = std::getenv(variable);
+  return value && *value ? value : fallback;
+}
+
+std::string as_json(const std::vector<finding>& findings, bool healthy) {
+  std::string out;
+  json_writer writer{out};
+  writer.begin_object().member("ok", healthy).key("checks").begin_array();
+  for (const auto& one : findings)
+    writer.begin_object()
+        .member("check", one.check)
+        .member("status", to_string(one.state))
+        .member("detail", one.detail)
+        .member("advice", one.advice)
+        .end_object();
+  writer.end_array().end_object();
+  return out + "\n";
+}
+
+std::string as_text(const std::vector<finding>& findings) {
+  const bool colour = wants_colour();
+  std::string out;
+  for (const auto& one : findings) {
+    out += fmt::format(
+        "{}  {:<16} {}\n",
+        painted(fmt::format("{:<4}", to_string(one.state)), to_string(one.state), colour),
+        one.check, printable(one.detail));
+    if (!one.advice.empty())
+      out += fmt::format("{:24}{}\n", "", printable(one.advice));
+  }
+  return out;
+}
+
+int examine(const client_options& asked) {
+  const std::filesystem::path data = or_variable(asked.data, "RUNLEDGER_DATA", "./runledger-data");
+  const std::vector<finding> findings{
+      check_server(or_variable(asked.server, "RUNLEDGER_SERVER", "http://127.0.0.1:8080")),
+      check_data_folder(data),
+      check_free_disk(data),
+      check_key_file(data),
+      check_bubblewrap(),
+      check_user_namespaces(),
+      check_seccomp(),
+      check_cgroups(),
+      check_file_limit(),
+      check_sqlite(),
+      check_clock(),
+  };
+  const bool healthy = std::none_of(findings.begin(), findings.end(),
+                                    [](const finding& one) { return one.state == health::fail; });
+  print(asked.json ? as_json(findings, healthy) : as_text(findings));
+  return healthy ? exit_done : exit_no;
+}
+
+} // namespace
+
+void add_doctor(CLI::App& app, command& chosen) {
+  const auto asked = std::make_shared<client_options>();
+  auto& verb =
+      add_verb(app, chosen, "doctor",
+               "Check this machine and the server; exit 1 if something fails", asked, examine);
+  verb.footer("Example:\n  runledger doctor --data /var/lib/runledger");
+}
+
+} // namespace runledger::cli
