@@ -149,36 +149,37 @@ void connection::set_deadline(std::chrono::milliseconds from_now) {
 void connection::on_deadline() {
   auto keep = shared_from_this();
   switch (phase_) {
-  case phase::head:
-    if (in_.size() == 0)
+    case phase::head:
+      if (in_.size() == 0)
+        return close();
+      close_after_ = true;
+      edge_.make_request_id(request_id_);
+      answer(http::problem::of(fault::request_timeout, "The head did not arrive in time."));
+      return advance();
+    case phase::body:
+    case phase::chunks:
+      close_after_ = true;
+      answer(http::problem::of(fault::request_timeout, "The body stalled."));
+      return advance();
+    case phase::handling:
+      ++edge_.figures.deadlines_passed;
+      answer(
+          http::problem::of(is_write(request_.method_) ? fault::outcome_unknown : fault::timeout));
+      return advance();
+    case phase::streaming:
+      if (stream_buffered() == 0 || stream_sent_ != stream_mark_)
+        stream_stalled_ = std::chrono::milliseconds{0};
+      else
+        stream_stalled_ += edge_.bounds.stream_comment_interval;
+      stream_mark_ = stream_sent_;
+      if (stream_stalled_ >= edge_.bounds.write_timeout)
+        return close();
+      set_deadline(edge_.bounds.stream_comment_interval);
+      if (stream_buffered() == 0)
+        stream_comment("keep-alive");
+      return;
+    default:
       return close();
-    close_after_ = true;
-    edge_.make_request_id(request_id_);
-    answer(http::problem::of(fault::request_timeout, "The head did not arrive in time."));
-    return advance();
-  case phase::body:
-  case phase::chunks:
-    close_after_ = true;
-    answer(http::problem::of(fault::request_timeout, "The body stalled."));
-    return advance();
-  case phase::handling:
-    ++edge_.figures.deadlines_passed;
-    answer(http::problem::of(is_write(request_.method_) ? fault::outcome_unknown : fault::timeout));
-    return advance();
-  case phase::streaming:
-    if (stream_buffered() == 0 || stream_sent_ != stream_mark_)
-      stream_stalled_ = std::chrono::milliseconds{0};
-    else
-      stream_stalled_ += edge_.bounds.stream_comment_interval;
-    stream_mark_ = stream_sent_;
-    if (stream_stalled_ >= edge_.bounds.write_timeout)
-      return close();
-    set_deadline(edge_.bounds.stream_comment_interval);
-    if (stream_buffered() == 0)
-      stream_comment("keep-alive");
-    return;
-  default:
-    return close();
   }
 }
 
@@ -194,23 +195,23 @@ void connection::advance() {
 /// One step of the state machine. False: it waits for something outside.
 bool connection::step() {
   switch (phase_) {
-  case phase::head:
-    return step_head();
-  case phase::body:
-    return step_body();
-  case phase::chunks:
-    return step_chunks();
-  case phase::handling:
-    return watch();
-  case phase::answering:
-    return step_answering();
-  case phase::streaming:
-    return step_streaming();
-  case phase::lingering:
-    return step_lingering();
-  case phase::handshake:
-  case phase::closed:
-    break;
+    case phase::head:
+      return step_head();
+    case phase::body:
+      return step_body();
+    case phase::chunks:
+      return step_chunks();
+    case phase::handling:
+      return watch();
+    case phase::answering:
+      return step_answering();
+    case phase::streaming:
+      return step_streaming();
+    case phase::lingering:
+      return step_lingering();
+    case phase::handshake:
+    case phase::closed:
+      break;
   }
   return false;
 }
@@ -292,17 +293,17 @@ void connection::prepare_request() {
 std::optional<http::problem> connection::admit() {
   const auto match = edge_.routes.find(request_);
   switch (match.what) {
-  case router::outcome::bad_path:
-    return http::problem::of(fault::bad_request, "The path has a malformed escape.");
-  case router::outcome::no_path:
-    return http::problem::of(fault::not_found, "There is no such resource.");
-  case router::outcome::no_method: {
-    auto why = http::problem::of(fault::method_not_allowed);
-    why.headers.emplace_back("Allow", allow_header(match.methods));
-    return why;
-  }
-  case router::outcome::found:
-    break;
+    case router::outcome::bad_path:
+      return http::problem::of(fault::bad_request, "The path has a malformed escape.");
+    case router::outcome::no_path:
+      return http::problem::of(fault::not_found, "There is no such resource.");
+    case router::outcome::no_method: {
+      auto why = http::problem::of(fault::method_not_allowed);
+      why.headers.emplace_back("Allow", allow_header(match.methods));
+      return why;
+    }
+    case router::outcome::found:
+      break;
   }
   route_ = match.found;
   if (route_->who == access::keyed) {
@@ -529,12 +530,12 @@ void connection::consume_request() {
   scan_ = {};
 }
 
-/// While the handler works: reads on, to see the client leave.
+/// While the handler works: reads on, to see the client leave. Not when it has sent the next
+/// request already: that one could not be begun while a read into its buffer is outstanding.
 bool connection::watch() {
-  if (reading_ || input_over_)
+  if (reading_ || input_over_ || in_.size() > 0)
     return false;
-  if (!in_.make_room(first_buffer))
-    return false; // Early requests fill the buffer: a departure shows when the answer is sent.
+  in_.make_room(first_buffer);
   read_to_ = read_target::input;
   start_read();
   return false;
@@ -543,13 +544,14 @@ bool connection::watch() {
 void connection::start_read() {
   reading_ = true;
   switch (read_to_) {
-  case read_target::input:
-    return read_some(in_.tail(), in_.room());
-  case read_target::body:
-    return read_some(body_.data() + body_filled_,
-                     body_.size() - static_cast<std::size_t>(body_filled_));
-  case read_target::chunks:
-    return read_some(chunks_->raw.data() + chunks_->filled, chunks_->raw.size() - chunks_->filled);
+    case read_target::input:
+      return read_some(in_.tail(), in_.room());
+    case read_target::body:
+      return read_some(body_.data() + body_filled_,
+                       body_.size() - static_cast<std::size_t>(body_filled_));
+    case read_target::chunks:
+      return read_some(chunks_->raw.data() + chunks_->filled,
+                       chunks_->raw.size() - chunks_->filled);
   }
 }
 

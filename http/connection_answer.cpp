@@ -149,6 +149,7 @@ void connection::compose(http::status code, std::string_view content_type,
   out_.append(more).append(extra_);
   if (!has_line(extra_, "Cache-Control"))
     out_.append("Cache-Control: no-store\r\n");
+  out_.append("X-Content-Type-Options: nosniff\r\n");
   if (close_after_ || edge_.draining) {
     close_after_ = true;
     out_.append("Connection: close\r\n");
@@ -206,7 +207,7 @@ bool connection::etag_matches(std::string_view list, std::string_view etag) cons
 }
 
 void connection::answer(download what) {
-  std::string more = "Accept-Ranges: bytes\r\nX-Content-Type-Options: nosniff\r\n";
+  std::string more = "Accept-Ranges: bytes\r\n";
   if (!what.etag.empty())
     append_line(more, "ETag", '"' + what.etag + '"');
   if (!has_line(extra_, "Cache-Control"))

@@ -216,51 +216,52 @@ maybe once(std::string_view value, std::string_view& slot, std::string_view comp
 maybe read_known(const header_field& field, head& out, framing& seen) {
   auto is = [&](std::string_view name) { return same_text(field.name, name); };
   switch (field.name.size()) {
-  case 4:
-    return is("host") ? once(field.value, out.host, "Host stands twice.") : maybe{};
-  case 5:
-    if (is("range"))
-      out.range = field.value;
-    return {};
-  case 6:
-    return is("expect") ? read_expect(field.value, out) : maybe{};
-  case 8:
-    if (is("if-range"))
-      out.if_range = field.value;
-    return {};
-  case 9:
-    return is("x-api-key") ? once(field.value, out.api_key, "X-API-Key stands twice.") : maybe{};
-  case 10:
-    return is("connection") ? read_connection(field.value, seen) : maybe{};
-  case 12:
-    return is("content-type") ? once(field.value, out.content_type, "Content-Type stands twice.")
-                              : maybe{};
-  case 13:
-    if (is("if-none-match"))
-      out.if_none_match = field.value;
-    return is("authorization") ? once(field.value, out.authorization, "Authorization stands twice.")
-                               : maybe{};
-  case 14:
-    return is("content-length") ? read_content_length(field.value, out) : maybe{};
-  case 15:
-    if (is("idempotency-key"))
-      for (std::size_t i = 0; i + 1 < out.fields.size(); ++i)
-        if (same_text(out.fields[i].name, "idempotency-key"))
-          return bad("Idempotency-Key stands twice.");
-    return {};
-  case 16:
-    return is("content-encoding")
-               ? once(field.value, out.content_encoding, "Content-Encoding stands twice.")
-               : maybe{};
-  case 17:
-    if (is("transfer-encoding")) {
-      seen.other_encoding =
-          seen.other_encoding || seen.transfer_encoding || field.value != "chunked";
-      seen.transfer_encoding = true;
-    }
-    return {};
-  default:
-    return {};
+    case 4:
+      return is("host") ? once(field.value, out.host, "Host stands twice.") : maybe{};
+    case 5:
+      if (is("range"))
+        out.range = field.value;
+      return {};
+    case 6:
+      return is("expect") ? read_expect(field.value, out) : maybe{};
+    case 8:
+      if (is("if-range"))
+        out.if_range = field.value;
+      return {};
+    case 9:
+      return is("x-api-key") ? once(field.value, out.api_key, "X-API-Key stands twice.") : maybe{};
+    case 10:
+      return is("connection") ? read_connection(field.value, seen) : maybe{};
+    case 12:
+      return is("content-type") ? once(field.value, out.content_type, "Content-Type stands twice.")
+                                : maybe{};
+    case 13:
+      if (is("if-none-match"))
+        out.if_none_match = field.value;
+      return is("authorization")
+                 ? once(field.value, out.authorization, "Authorization stands twice.")
+                 : maybe{};
+    case 14:
+      return is("content-length") ? read_content_length(field.value, out) : maybe{};
+    case 15:
+      if (is("idempotency-key"))
+        for (std::size_t i = 0; i + 1 < out.fields.size(); ++i)
+          if (same_text(out.fields[i].name, "idempotency-key"))
+            return bad("Idempotency-Key stands twice.");
+      return {};
+    case 16:
+      return is("content-encoding")
+                 ? once(field.value, out.content_encoding, "Content-Encoding stands twice.")
+                 : maybe{};
+    case 17:
+      if (is("transfer-encoding")) {
+        seen.other_encoding =
+            seen.other_encoding || seen.transfer_encoding || field.value != "chunked";
+        seen.transfer_encoding = true;
+      }
+      return {};
+    default:
+      return {};
   }
 }
 
