@@ -45,11 +45,13 @@ protected:
   }
 };
 
-constexpr auto run_json =
-    R"({"id":"run_1","run_id":"run_1","session_id":"sess_1","status":"succeeded","agent_id":"ag_1","agent_version":1,)"
-    R"("result":{"words":3},"error":null,"cost_usd":0.5,"tokens_in":1,"tokens_out":2,"attempt":1,"steps_completed":2,)"
-    R"("artifact_count":0,"created_at":"2026-01-01T00:00:00.000Z","started_at":"2026-01-01T00:00:00.000Z",)"
-    R"("finished_at":"2026-01-01T00:00:01.500Z"})";
+constexpr auto run_json = R"({"id":"run_1","run_id":"run_1","session_id":"sess_1",)"
+                          R"("status":"succeeded","agent_id":"ag_1","agent_version":1,)"
+                          R"("result":{"words":3},"error":null,"cost_usd":0.5,"tokens_in":1,)"
+                          R"("tokens_out":2,"attempt":1,"steps_completed":2,"artifact_count":0,)"
+                          R"("created_at":"2026-01-01T00:00:00.000Z",)"
+                          R"("started_at":"2026-01-01T00:00:00.000Z",)"
+                          R"("finished_at":"2026-01-01T00:00:01.500Z"})";
 
 std::string item(int seq, const std::string& type, const std::string& data) {
   return "id: " + std::to_string(seq) + "\ndata: {\"id\":\"x\",\"seq\":" + std::to_string(seq)
@@ -160,9 +162,8 @@ TEST_F(commands, keys_create_is_sent_once) {
 }
 
 TEST_F(commands, keys_create_puts_the_key_alone_on_stdout) {
-  const canned_server server{{answer(
-      201,
-      R"({"id":"key_1","name":"n","scopes":["read","budget"],"workspace":"w","key":"rlk_secret"})")}};
+  const canned_server server{{answer(201, R"({"id":"key_1","name":"n","scopes":["read","budget"],)"
+                                          R"("workspace":"w","key":"rlk_secret"})")}};
   const auto said = say({"keys", "create", "--name", "n", "--scopes", "read, budget", "--workspace",
                          "w", "--server", server.url()});
   EXPECT_EQ(said.exit_code, exit_done);
