@@ -70,21 +70,23 @@ std::string as_text(const std::vector<finding>& findings) {
   return out;
 }
 
-int examine(const client_options& asked) {
+struct doctor_options : client_options {
+  bool ready = false;
+};
+
+int examine(const doctor_options& asked) {
   const std::filesystem::path data = or_variable(asked.data, "RUNLEDGER_DATA", "./runledger-data");
-  const std::vector<finding> findings{
-      check_server(or_variable(asked.server, "RUNLEDGER_SERVER", "http://127.0.0.1:8080")),
-      check_data_folder(data),
-      check_free_disk(data),
-      check_key_file(data),
-      check_bubblewrap(),
-      check_user_namespaces(),
-      check_seccomp(),
-      check_cgroups(),
-      check_file_limit(),
-      check_sqlite(),
-      check_clock(),
-  };
+  std::vector<finding> findings{
+      check_server(or_variable(asked.server, "RUNLEDGER_SERVER", "http://127.0.0.1:8080"))};
+  if (asked.ready) {
+    const bool is_ready = findings.front().state == health::ok;
+    print(asked.json ? as_json(findings, is_ready) : as_text(findings));
+    return is_ready ? exit_done : exit_no;
+  }
+  for (auto& found : {check_data_folder(data), check_free_disk(data), check_key_file(data),
+                      check_bubblewrap(), check_user_namespaces(), check_seccomp(), check_cgroups(),
+                      check_file_limit(), check_sqlite(), check_clock()})
+    findings.push_back(found);
   const bool healthy = std::none_of(findings.begin(), findings.end(),
                                     [](const finding& one) { return one.state == health::fail; });
   print(asked.json ? as_json(findings, healthy) : as_text(findings));
@@ -94,10 +96,11 @@ int examine(const client_options& asked) {
 } // namespace
 
 void add_doctor(CLI::App& app, command& chosen) {
-  const auto asked = std::make_shared<client_options>();
+  const auto asked = std::make_shared<doctor_options>();
   auto& verb =
       add_verb(app, chosen, "doctor",
                "Check this machine and the server; exit 1 if something fails", asked, examine);
+  verb.add_flag("--ready", asked->ready, "Ask the server alone; exit 1 unless it is ready");
   verb.footer("Example:\n  runledger doctor --data /var/lib/runledger");
 }
 
