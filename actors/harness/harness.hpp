@@ -83,7 +83,11 @@ struct process_spec {
   std::uint32_t attempt = 0;
   std::int64_t ready_timeout_ms = 10'000;
   output_limits output;
-  std::uint64_t write_backlog_bytes = 16ULL << 20; // Unread stdin beyond this ends the process.
+  /// Unread stdin beyond write_backlog_bytes that has not moved for write_stall_ms, or 16 times as
+  /// much of it, ends the process: a long history may be on its way, a process that never reads is
+  /// not worth the memory.
+  std::uint64_t write_backlog_bytes = 16ULL << 20;
+  std::int64_t write_stall_ms = 5'000;
 };
 
 /// How a process ended. `reason` is stable:
@@ -132,7 +136,8 @@ public:
   virtual process_handle start(process_spec spec, std::shared_ptr<process_sink> sink) = 0;
   /// Queues whole lines for stdin.
   virtual void write(process_handle process, std::string lines) = 0;
-  /// From now on `run` counts for heartbeats, and stderr is appended to `raw_log` (empty: nowhere;
+  /// From now on `run` counts for heartbeats and, in a pool, the folder work_dir/run for the disk
+  /// limit, and stderr is appended to `raw_log` (empty: nowhere;
   /// created 0600 with its last folder; capped). heartbeat_ms 0: none expected.
   virtual void open_run(process_handle process, std::string run, std::int64_t heartbeat_ms,
                         std::string raw_log) = 0;
