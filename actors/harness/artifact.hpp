@@ -53,4 +53,9 @@ result<copied_artifact, artifact_refusal>
 copy_artifact(const artifact_file& file, std::uint64_t max_bytes,
               const std::function<bool(std::string_view)>& write);
 
+/// Writes a file below the work folder, with the folders on its way; what stands there under that
+/// name is replaced, never followed. For the blobs that a frame names.
+result<bool, artifact_refusal> store_work_file(const std::string& work_dir, const std::string& path,
+                                               std::string_view content);
+
 } // namespace runledger::harness

@@ -20,7 +20,7 @@ struct process_host_options {
 
 /// harness_host on this machine: bubblewrap, seccomp, cgroups, pipes. One thread, started here and
 /// ended by the destructor, spawns every process (--die-with-parent is bound to the thread that
-/// spawned) and moves all bytes.
+/// spawned) and moves all bytes. It makes the server the reaper of orphans below it.
 class process_host final : public harness_host {
 public:
   /// Probes the sandbox once (some 20 ms). Throws std::system_error if the data folder cannot be

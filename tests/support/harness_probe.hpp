@@ -1,0 +1,145 @@
+#pragma once
+
+#include "actors/harness/process_host.hpp"
+
+#include <chrono>
+#include <condition_variable>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <unistd.h>
+#include <vector>
+
+/// What tests of the harness host need: a sink that remembers, a folder that goes away, the rude
+/// harness.
+namespace runledger::test {
+
+inline constexpr std::chrono::seconds patience{20};
+
+/// Remembers everything and lets a test wait for it.
+class recording_sink : public harness::process_sink {
+public:
+  struct heard {
+    std::optional<int> ready_runs;
+    std::vector<std::string> layers;
+    std::vector<harness::frame> frames;
+    std::vector<harness::protocol_error> errors;
+    std::vector<std::string> lost;
+    std::optional<harness::exit_info> exit;
+    int exits = 0;
+    int after_exit = 0; // Calls that came too late.
+  };
+
+  void on_ready(int max_runs, const std::vector<std::string>& layers) override {
+    note([&](heard& h) {
+      h.ready_runs = max_runs;
+      h.layers = layers;
+    });
+  }
+  void on_frame(harness::frame&& f) override {
+    note([&](heard& h) { h.frames.push_back(std::move(f)); });
+  }
+  void on_protocol_error(const harness::protocol_error& error) override {
+    note([&](heard& h) { h.errors.push_back(error); });
+  }
+  void on_heartbeat_lost(const std::string& run) override {
+    note([&](heard& h) { h.lost.push_back(run); });
+  }
+  void on_exit(const harness::exit_info& info) override {
+    note([&](heard& h) {
+      h.exit = info;
+      ++h.exits;
+    });
+  }
+
+  /// True once `condition` holds of what was heard; false after the deadline.
+  template <class Condition>
+  bool wait(Condition condition) {
+    std::unique_lock lock{mutex_};
+    return changed_.wait_for(lock, patience, [&] { return condition(heard_); });
+  }
+  bool wait_exit() {
+    return wait([](const heard& h) { return h.exit.has_value(); });
+  }
+  bool wait_frames(std::size_t n) {
+    return wait([n](const heard& h) { return h.frames.size() >= n; });
+  }
+  heard now() {
+    std::lock_guard lock{mutex_};
+    return heard_;
+  }
+
+private:
+  template <class Change>
+  void note(Change change) {
+    std::lock_guard lock{mutex_};
+    if (heard_.exit)
+      ++heard_.after_exit;
+    change(heard_);
+    changed_.notify_all();
+  }
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  heard heard_;
+};
+
+class scratch_folder {
+public:
+  scratch_folder() {
+    std::string pattern =
+        (std::filesystem::temp_directory_path() / "runledger-test-XXXXXX").string();
+    path_ = std::filesystem::canonical(::mkdtemp(pattern.data())).string();
+  }
+  scratch_folder(const scratch_folder&) = delete;
+  scratch_folder& operator=(const scratch_folder&) = delete;
+  ~scratch_folder() {
+    std::error_code ignored;
+    std::filesystem::remove_all(path_, ignored);
+  }
+  const std::string& path() const { return path_; }
+
+private:
+  std::string path_;
+};
+
+inline std::string read_text(const std::string& path) {
+  std::ifstream file{path, std::ios::binary};
+  return {std::istreambuf_iterator<char>{file}, {}};
+}
+
+inline void write_text(const std::string& path, const std::string& text) {
+  std::ofstream{path, std::ios::binary} << text;
+}
+
+/// A single-run process that does what the rude harness is told, in a work folder below `data`.
+inline harness::process_spec rude(const std::string& data, std::vector<std::string> arguments,
+                                  const std::string& run = "run_1") {
+  harness::process_spec spec;
+  spec.command = {"python3", "-S", "/agent/rude_harness.py"};
+  spec.command.insert(spec.command.end(), arguments.begin(), arguments.end());
+  spec.files = {{"rude_harness.py",
+                 read_text(std::string{RUNLEDGER_SOURCE_DIR} + "/tests/support/rude_harness.py")}};
+  spec.work_dir = data + "/work/" + run;
+  spec.run = run;
+  spec.session = "sess_1";
+  spec.attempt = 1;
+  return spec;
+}
+
+/// Waits for a condition outside a sink.
+template <class Condition>
+bool eventually(Condition condition) {
+  auto until = std::chrono::steady_clock::now() + patience;
+  while (!condition()) {
+    if (std::chrono::steady_clock::now() > until)
+      return false;
+    ::usleep(2000);
+  }
+  return true;
+}
+
+} // namespace runledger::test
