@@ -169,7 +169,8 @@ bool sqlite_log::writer::write_request(append_request& request, append_result& o
   if (request.events.empty())
     return true;
   const auto& first = request.events.front()->event;
-  auto* stream = find_head(first.stream, first.seq);
+  bool assumed_new = false;
+  auto* stream = find_head(first.stream, first.seq, assumed_new);
   if (stream == nullptr)
     return false;
   auto first_written = written_.size();
@@ -177,6 +178,18 @@ bool sqlite_log::writer::write_request(append_request& request, append_result& o
   auto state = state_;
   read_failed_ = false;
   outcome = judge_request(request, *stream);
+  if (outcome.outcome != append_outcome::accepted && assumed_new) {
+    // A stream that was only taken for new refuses nobody: look, and judge by what is there.
+    written_.resize(first_written);
+    head_cache::restore(stream->second, before);
+    state_ = state;
+    if (!load_head(stream->second, stream->first)) {
+      heads_.erase(stream);
+      return false;
+    }
+    before = head_cache::save(stream->second);
+    outcome = judge_request(request, *stream);
+  }
   if (outcome.outcome != append_outcome::accepted) {
     written_.resize(first_written);
     head_cache::restore(stream->second, before);
@@ -236,12 +249,14 @@ bool sqlite_log::writer::note_ledger_id(const envelope& e) {
 
 /// A stream that the cache does not know and whose first event is appended is taken for new: the
 /// unique index contradicts if it is not.
-head_cache::node* sqlite_log::writer::find_head(const stream_id& stream, std::uint64_t first_seq) {
+head_cache::node* sqlite_log::writer::find_head(const stream_id& stream, std::uint64_t first_seq,
+                                                bool& assumed_new) {
   auto* known = heads_.find(stream);
   if (known != nullptr)
     return known;
   auto* added = heads_.insert(stream);
-  if (first_seq == 1 && !ask_file_)
+  assumed_new = first_seq == 1 && !ask_file_;
+  if (assumed_new)
     return added;
   if (load_head(added->second, stream))
     return added;

@@ -57,7 +57,7 @@ private:
   /// Judges all events; those that have to be written are put into `written_`.
   append_result judge_request(append_request& request, head_cache::node& stream);
   bool insert_from(std::size_t first);
-  head_cache::node* find_head(const stream_id& stream, std::uint64_t first_seq);
+  head_cache::node* find_head(const stream_id& stream, std::uint64_t first_seq, bool& assumed_new);
   bool load_head(head_cache::entry& e, const stream_id& stream);
   /// True if the very event stands at its place already; sets the record's offset.
   bool is_stored(record& r);
