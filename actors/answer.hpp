@@ -12,14 +12,14 @@ namespace runledger {
 
 /// Why a request was not done. One place in http/ maps these to statuses.
 enum class errc : std::uint8_t {
-  not_found = 1,        ///< No such object in this workspace.
+  not_found = 1, ///< No such object in this workspace.
   agent_not_found,
   version_not_found,
-  no_active_version,    ///< The agent has none to run.
-  version_not_active,   ///< A draft or archived version was asked for.
-  not_draft,            ///< Active and archived recipes are immutable.
-  wrong_phase,          ///< draft -> active -> archived, nothing else.
-  name_taken,           ///< The slug belongs to another agent.
+  no_active_version,  ///< The agent has none to run.
+  version_not_active, ///< A draft or archived version was asked for.
+  not_draft,          ///< Active and archived recipes are immutable.
+  wrong_phase,        ///< draft -> active -> archived, nothing else.
+  name_taken,         ///< The slug belongs to another agent.
   workspace_exists,
   unknown_workspace,    ///< A key was asked for a workspace that does not exist.
   session_terminated,   ///< It takes no more messages.
@@ -41,9 +41,10 @@ struct refusal_info {
   std::int64_t offset = -1;
 };
 
-/// The duty to answer one request, exactly once, from wherever the request ends up. Copies share the duty; when
-/// the last copy goes without an answer, the asker hears outcome_unknown. (CAF 0.17 has no broken promises, and
-/// each of its requests leaves a timeout in the clock: docs/decisions/0004.) Any thread.
+/// The duty to answer one request, exactly once, from wherever the request ends up. Copies share
+/// the duty; when the last copy goes without an answer, the asker hears outcome_unknown. (CAF 0.17
+/// has no broken promises, and each of its requests leaves a timeout in the clock:
+/// docs/decisions/0004.) Any thread.
 template <class T>
 class answer {
 public:

@@ -35,7 +35,8 @@ struct accepted_run {
   session_id session;
   timestamp accepted_at{};
   session::state session_state; ///< As of the acceptance, for the session object; messages only.
-  record_ptr accepting;         ///< The event that accepts; for `events` of the message's answer. May be null.
+  record_ptr
+      accepting; ///< The event that accepts; for `events` of the message's answer. May be null.
   bool replayed = false;
 };
 
@@ -121,9 +122,9 @@ struct workspace_answer {
 struct engine_settings {
   std::string data_dir; ///< Absolute.
   std::string node = "node-1";
-  std::size_t max_running = 64;      ///< Process slots.
-  std::size_t max_queued = 100'000;  ///< Waiting runs per workspace.
-  std::int64_t drain_ms = 30'000;    ///< At shutdown.
+  std::size_t max_running = 64;     ///< Process slots.
+  std::size_t max_queued = 100'000; ///< Waiting runs per workspace.
+  std::int64_t drain_ms = 30'000;   ///< At shutdown.
   bool sandbox_allow_none = false;
   std::vector<std::string> sandbox_mount_roots;
   /// The value of a secret for a workspace; nothing: missing or not allowed there.
@@ -139,8 +140,9 @@ struct engine_parts {
   blob_store& blobs;
   harness::harness_host& harness;
   const wall_clock& clock;
-  std::function<std::int64_t()> view_position; ///< Next offset that the views will read; may be empty.
-  std::function<void(std::string)> on_fatal;   ///< The ledger is dead; the process must end.
+  std::function<std::int64_t()>
+      view_position; ///< Next offset that the views will read; may be empty.
+  std::function<void(std::string)> on_fatal; ///< The ledger is dead; the process must end.
 };
 
 /// Counters for /metrics; read from any thread.
@@ -150,12 +152,12 @@ struct engine_stats {
   std::uint64_t recovered_streams = 0;
 };
 
-/// The actor system. Every function may be called from any thread and returns at once; answers come on an
-/// actor's thread.
+/// The actor system. Every function may be called from any thread and returns at once; answers come
+/// on an actor's thread.
 class engine {
 public:
-  /// Takes the partitions, starts the actors and begins recovery. Throws std::runtime_error with a sentence for
-  /// the operator if the ledger cannot be taken.
+  /// Takes the partitions, starts the actors and begins recovery. Throws std::runtime_error with a
+  /// sentence for the operator if the ledger cannot be taken.
   engine(engine_settings settings, engine_parts parts);
   ~engine(); ///< Stops at once; call drain() before for a clean end.
   engine(const engine&) = delete;
@@ -174,7 +176,8 @@ public:
   /// True once every stream with unfinished work has been handed to its actor.
   bool recovered() const;
 
-  /// No new work; harnesses get `shutdown`; returns when all ended or were killed after drain_ms. Blocks.
+  /// No new work; harnesses get `shutdown`; returns when all ended or were killed after drain_ms.
+  /// Blocks.
   void drain();
 
 private:

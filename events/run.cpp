@@ -185,7 +185,11 @@ decision on_frame(const state& s, const command&, const frame& f, const succeed&
 }
 
 decision on_frame(const state& s, const command& c, const frame&, const fail& ask) {
-  return after_failed_attempt(s, c, end_attempt{s.attempt, ask.error, true, !ask.retryable});
+  auto out = after_failed_attempt(s, c, end_attempt{s.attempt, ask.error, true, !ask.retryable});
+  for (auto& effect : out.effects)
+    if (auto* halt = std::get_if<stop>(&effect))
+      halt->clean = true;
+  return out;
 }
 
 decision on(const state& s, const command& c, const frame& f) {

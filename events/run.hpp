@@ -488,7 +488,10 @@ struct launch {}; ///< Start the harness of the attempt that just began.
 struct drain {    ///< Ask the harness to finish.
   std::int64_t drain_ms = 0;
 };
-struct stop {};         ///< End the harness's work on this run, now.
+/// End the harness's work on this run. `clean`: it has said itself that it is done.
+struct stop {
+  bool clean = false;
+};
 struct announce_end {}; ///< Tell the session; again after a restart.
 struct requeue {};      ///< Ask for a worker when the back-off is over.
 using effect =

@@ -1,0 +1,364 @@
+#include "actors/catalog_actors.hpp"
+
+#include "actors/entity_shell.hpp"
+#include "events/json_schema.hpp"
+
+#include <caf/actor_system.hpp>
+#include <caf/typed_event_based_actor.hpp>
+
+#include <set>
+
+namespace runledger {
+
+namespace {
+
+/// What all of them share: load, take mail, leave when idle.
+template <class Derived, class Actor, class Traits, class Mail>
+class catalog_entity : public Actor::base, public entity_shell<Derived, Traits, Mail> {
+public:
+  using shell = entity_shell<Derived, Traits, Mail>;
+  friend shell;
+
+  catalog_entity(caf::actor_config& cfg, services_ptr s, stream_id stream)
+      : Actor::base(cfg), shell(std::move(s), std::move(stream)) {}
+
+protected:
+  void after_commit(const record_ptr&) {}
+  void rest() {
+    if (this->idle())
+      caf::anon_send(this->services_->directory, entity_idle{this->stream_, false});
+  }
+  void leave() {
+    bool stays = !this->idle();
+    caf::anon_send(this->services_->directory, entity_left{this->stream_, stays});
+    if (!stays)
+      this->quit();
+  }
+  const std::string& partition_key_of(const Mail&) const { return this->stream_.value; }
+  const event_origin& origin_of(const Mail& mail) const { return mail.origin; }
+};
+
+class agent_impl final : public catalog_entity<agent_impl, agent_actor, agent_traits, agent_mail> {
+public:
+  using base_type = catalog_entity<agent_impl, agent_actor, agent_traits, agent_mail>;
+  friend shell;
+
+  agent_impl(caf::actor_config& cfg, services_ptr s, agent_id id)
+      : base_type(cfg, std::move(s), stream_of(id)), id_(std::move(id)) {}
+
+  behavior_type make_behavior() override {
+    load();
+    return {[this](agent_mail& mail) { take(std::move(mail)); },
+            [this](const append_done& done) { on_append_done(done); },
+            [this](leave_atom) { leave(); }};
+  }
+  const char* name() const override { return "agent"; }
+
+private:
+  bool decide_mail(agent_mail& mail, std::vector<agent::event>& facts) {
+    if (mail.pin)
+      return true;
+    auto decided = agent::decide(state_, {services_->clock.now(), mail.workspace, mail.body});
+    if (!decided) {
+      mail.to.refuse(code_of(decided.error()));
+      created(mail);
+      rest();
+      return false;
+    }
+    facts = std::move(decided->facts);
+    mail.replayed = decided->replayed;
+    mail.version = decided->version;
+    return true;
+  }
+
+  void settle(agent_mail& mail) {
+    if (mail.pin) {
+      pin(mail);
+    } else {
+      mail.to(agent_answer{id_, std::make_shared<const agent::state>(state_), mail.version,
+                           mail.replayed});
+      created(mail);
+    }
+    rest();
+  }
+
+  void refuse(agent_mail& mail, errc code, const read_error* damage) {
+    mail.to(refusal_of(code, damage));
+    mail.accepted(refusal_of(code, damage));
+    created(mail);
+    rest();
+  }
+
+  /// The names' actor waits to hear that the creation it coordinates is over.
+  void created(const agent_mail& mail) {
+    if (mail.coordinator)
+      caf::anon_send(mail.coordinator, creation_over{id_.value});
+  }
+
+  static errc code_of(agent::rejection why) {
+    switch (why) {
+      case agent::rejection::not_found:
+        return errc::agent_not_found;
+      case agent::rejection::version_not_found:
+        return errc::version_not_found;
+      case agent::rejection::not_draft:
+        return errc::not_draft;
+      case agent::rejection::wrong_phase:
+        return errc::wrong_phase;
+      case agent::rejection::idempotency_conflict:
+        return errc::idempotency_conflict;
+    }
+    return errc::not_found;
+  }
+
+  /// Chooses the version of a run and passes its acceptance on to the session.
+  void pin(agent_mail& mail) {
+    const auto& ask = *mail.pin;
+    if (!state_.exists() || state_.workspace != mail.workspace)
+      return mail.accepted.refuse(errc::agent_not_found);
+    auto version = ask.version.value_or(agent::active_version(state_));
+    if (ask.version && (version < 1 || version > static_cast<std::int64_t>(state_.versions.size())))
+      return mail.accepted.refuse(errc::version_not_found);
+    if (version == 0)
+      return mail.accepted.refuse(errc::no_active_version);
+    if (state_.versions[static_cast<std::size_t>(version) - 1].at != agent::version_phase::active)
+      return mail.accepted.refuse(errc::version_not_active);
+    const auto* how = recipe_of(version);
+    if (how == nullptr)
+      return mail.accepted.refuse(errc::ledger_corrupt,
+                                  "The recipe of this version cannot be read.");
+    if (!state_fits(*how, ask, mail.accepted))
+      return;
+    session_mail accept;
+    accept.origin = mail.origin;
+    accept.workspace = mail.workspace;
+    auto turn = mail.turn;
+    turn.agent = id_;
+    turn.agent_slug = state_.slug;
+    turn.agent_version = version;
+    turn.limits = how->limits;
+    accept.body = std::move(turn);
+    accept.accepted = mail.accepted;
+    accept.on_end = mail.pin->on_end;
+    caf::anon_send(services_->directory, to_session{mail.session, std::move(accept)});
+  }
+
+  static bool state_fits(const recipe& how, const start_run_request& ask,
+                         const answer<accepted_run>& to) {
+    if (how.state_schema.empty() || ask.initial_state.empty())
+      return true;
+    auto state = json::parse(ask.initial_state.json);
+    auto mismatch = state ? json_schema::validate(how.state_schema, state->root()) : std::nullopt;
+    if (!mismatch)
+      return true;
+    refusal_info why;
+    why.code = errc::state_mismatch;
+    why.detail = mismatch->message;
+    why.path = mismatch->path;
+    to(std::move(why));
+    return false;
+  }
+
+  /// Recipes of versions that can run are immutable.
+  const recipe* recipe_of(std::int64_t version) {
+    auto known = recipes_.find(version);
+    if (known != recipes_.end())
+      return &known->second;
+    auto text = runledger::load(state_.versions[static_cast<std::size_t>(version) - 1].recipe,
+                                services_->blobs);
+    auto parsed = text ? json::parse(*text) : result<json::document, json::error>{json::error{}};
+    if (!parsed)
+      return nullptr;
+    auto how = parse_recipe(parsed->root());
+    return how ? &recipes_.emplace(version, std::move(*how)).first->second : nullptr;
+  }
+
+  const workspace_id& workspace_of(const agent_mail& mail) const { return mail.workspace; }
+
+  agent_id id_;
+  std::map<std::int64_t, recipe> recipes_;
+};
+
+class names_impl final : public catalog_entity<names_impl, names_actor, names_traits, names_mail> {
+public:
+  using base_type = catalog_entity<names_impl, names_actor, names_traits, names_mail>;
+  friend shell;
+
+  names_impl(caf::actor_config& cfg, services_ptr s, workspace_id id)
+      : base_type(cfg, std::move(s), names_stream_of(id)), id_(std::move(id)) {}
+
+  behavior_type make_behavior() override {
+    load();
+    return {[this](names_mail& mail) { take(std::move(mail)); },
+            [this](const append_done& done) { on_append_done(done); },
+            [this](leave_atom) { names_leave(); },
+            [this](const creation_over& e) { under_way_.erase(e.owner); }};
+  }
+  const char* name() const override { return "names"; }
+
+private:
+  bool decide_mail(names_mail& mail, std::vector<names::event>& facts) {
+    auto claim = mail.claim;
+    const auto* owner = names::owner_of(state_, claim.kind, claim.text);
+    if (owner != nullptr && *owner != claim.owner && never_came_to_be(*owner))
+      claim.ghost = *owner;
+    auto decided = names::decide(state_, claim);
+    if (!decided) {
+      mail.to.refuse(errc::name_taken, "The slug `" + claim.text + "` is in use.");
+      rest();
+      return false;
+    }
+    facts = std::move(decided->facts);
+    under_way_.insert(claim.owner);
+    return true;
+  }
+
+  /// Every creation passes through here, so one that is not under way and has no event died with
+  /// its server.
+  bool never_came_to_be(const std::string& owner) const {
+    if (under_way_.contains(owner))
+      return false;
+    auto head = services_->log.head(stream_id{owner});
+    return head && !head->has_value();
+  }
+
+  void settle(names_mail& mail) {
+    agent_mail next;
+    next.origin = mail.origin;
+    next.workspace = mail.workspace;
+    auto& ask = *mail.create;
+    next.body = agent::create{ask.slug,
+                              ask.title,
+                              ask.description,
+                              ask.recipe,
+                              ask.context.idempotency_key,
+                              ask.context.fingerprint};
+    next.to = mail.to;
+    next.coordinator = caf::actor_cast<names_actor>(this);
+    caf::anon_send(services_->directory, to_agent{agent_id{mail.claim.owner}, std::move(next)});
+    rest();
+  }
+
+  void refuse(names_mail& mail, errc code, const read_error* damage) {
+    under_way_.erase(mail.claim.owner);
+    mail.to(refusal_of(code, damage));
+    rest();
+  }
+
+  void names_leave() {
+    bool stays = !idle() || !under_way_.empty();
+    caf::anon_send(services_->directory, entity_left{stream_, stays});
+    if (!stays)
+      quit();
+  }
+
+  const workspace_id& workspace_of(const names_mail&) const { return id_; }
+
+  workspace_id id_;
+  std::set<std::string> under_way_; // Owners whose creation follows a claim made here.
+};
+
+class key_impl final : public catalog_entity<key_impl, key_actor, key_traits, key_mail> {
+public:
+  using base_type = catalog_entity<key_impl, key_actor, key_traits, key_mail>;
+  friend shell;
+
+  key_impl(caf::actor_config& cfg, services_ptr s, key_id id)
+      : base_type(cfg, std::move(s), stream_of(id)), id_(std::move(id)) {}
+
+  behavior_type make_behavior() override {
+    load();
+    return {[this](key_mail& mail) { take(std::move(mail)); },
+            [this](const append_done& done) { on_append_done(done); },
+            [this](leave_atom) { leave(); }};
+  }
+  const char* name() const override { return "key"; }
+
+private:
+  bool decide_mail(key_mail& mail, std::vector<key::event>& facts) {
+    auto decided = key::decide(state_, mail.command);
+    if (!decided) {
+      mail.to.refuse(decided.error() == key::rejection::not_found ? errc::not_found
+                                                                  : errc::idempotency_conflict);
+      rest();
+      return false;
+    }
+    facts = std::move(decided->facts);
+    mail.replayed = decided->replayed;
+    return true;
+  }
+  void settle(key_mail& mail) {
+    mail.to(key_answer{id_, state_, mail.replayed});
+    rest();
+  }
+  void refuse(key_mail& mail, errc code, const read_error* damage) {
+    mail.to(refusal_of(code, damage));
+    rest();
+  }
+  const workspace_id& workspace_of(const key_mail& mail) const {
+    return state_.exists() ? state_.workspace : mail.command.workspace;
+  }
+
+  key_id id_;
+};
+
+class workspace_impl final
+    : public catalog_entity<workspace_impl, workspace_actor, workspace_traits, workspace_mail> {
+public:
+  using base_type =
+      catalog_entity<workspace_impl, workspace_actor, workspace_traits, workspace_mail>;
+  friend shell;
+
+  workspace_impl(caf::actor_config& cfg, services_ptr s, workspace_id id)
+      : base_type(cfg, std::move(s), stream_of(id)), id_(std::move(id)) {}
+
+  behavior_type make_behavior() override {
+    load();
+    return {[this](workspace_mail& mail) { take(std::move(mail)); },
+            [this](const append_done& done) { on_append_done(done); },
+            [this](leave_atom) { leave(); }};
+  }
+  const char* name() const override { return "workspace"; }
+
+private:
+  bool decide_mail(workspace_mail& mail, std::vector<workspace::event>& facts) {
+    auto decided = workspace::decide(state_, mail.command);
+    if (!decided) {
+      mail.to.refuse(decided.error() == workspace::rejection::exists ? errc::workspace_exists
+                                                                     : errc::idempotency_conflict);
+      rest();
+      return false;
+    }
+    facts = std::move(decided->facts);
+    mail.replayed = decided->replayed;
+    return true;
+  }
+  void settle(workspace_mail& mail) {
+    mail.to(workspace_answer{id_, state_, mail.replayed});
+    rest();
+  }
+  void refuse(workspace_mail& mail, errc code, const read_error* damage) {
+    mail.to(refusal_of(code, damage));
+    rest();
+  }
+  const workspace_id& workspace_of(const workspace_mail&) const { return id_; }
+
+  workspace_id id_;
+};
+
+} // namespace
+
+agent_actor spawn_agent(caf::actor_system& sys, services_ptr s, agent_id id) {
+  return sys.spawn<agent_impl>(std::move(s), std::move(id));
+}
+names_actor spawn_names(caf::actor_system& sys, services_ptr s, workspace_id id) {
+  return sys.spawn<names_impl>(std::move(s), std::move(id));
+}
+key_actor spawn_key(caf::actor_system& sys, services_ptr s, key_id id) {
+  return sys.spawn<key_impl>(std::move(s), std::move(id));
+}
+workspace_actor spawn_workspace(caf::actor_system& sys, services_ptr s, workspace_id id) {
+  return sys.spawn<workspace_impl>(std::move(s), std::move(id));
+}
+
+} // namespace runledger

@@ -1,0 +1,472 @@
+#include "actors/directory_actor.hpp"
+
+#include "actors/catalog_actors.hpp"
+#include "actors/entity_traits.hpp"
+#include "actors/run_actor.hpp"
+#include "actors/session_actor.hpp"
+
+#include <caf/actor_system.hpp>
+#include <caf/send.hpp>
+#include <caf/typed_event_based_actor.hpp>
+
+#include <deque>
+#include <set>
+#include <unordered_map>
+
+namespace runledger {
+
+namespace {
+
+constexpr std::size_t idle_actors_max = 4096;
+constexpr std::int64_t rebuild_after_ms = 500; // A broken entity is not rebuilt in a tight loop.
+
+/// The actors of one kind of entity, by stream. Mail that comes while an actor leaves waits until
+/// it has left.
+template <class Handle, class Mail>
+class host {
+public:
+  template <class Spawn>
+  void deliver(const std::string& id, Mail mail, Spawn spawn) {
+    auto& one = entries_[id];
+    one.idle = false;
+    if (one.leaving) {
+      one.parked.push_back(std::move(mail));
+      return;
+    }
+    if (!one.actor)
+      one.actor = spawn();
+    caf::anon_send(one.actor, std::move(mail));
+  }
+
+  /// Asks an idle actor to leave; false if it is not idle any more.
+  bool ask_to_leave(const std::string& id) {
+    auto found = entries_.find(id);
+    if (found == entries_.end() || !found->second.idle || found->second.leaving)
+      return false;
+    found->second.leaving = true;
+    caf::anon_send(found->second.actor, leave_atom_v);
+    return true;
+  }
+
+  bool mark_idle(const std::string& id) {
+    auto found = entries_.find(id);
+    if (found == entries_.end() || found->second.leaving || found->second.idle)
+      return false;
+    found->second.idle = true;
+    return true;
+  }
+
+  template <class Spawn>
+  void left(const std::string& id, bool stays, Spawn spawn) {
+    auto found = entries_.find(id);
+    if (found == entries_.end() || !found->second.leaving)
+      return;
+    auto parked = std::move(found->second.parked);
+    if (stays) {
+      found->second.leaving = found->second.idle = false;
+      found->second.parked.clear();
+    } else {
+      entries_.erase(found);
+    }
+    for (auto& mail : parked)
+      deliver(id, std::move(mail), spawn);
+  }
+
+  /// The actor has ended by itself; mail that it did not read is lost, its answers say so.
+  void forget(const std::string& id) { entries_.erase(id); }
+
+  bool contains(const std::string& id) const { return entries_.contains(id); }
+  std::size_t size() const { return entries_.size(); }
+
+  void stop_all() {
+    for (auto& [id, one] : entries_)
+      caf::anon_send_exit(one.actor, caf::exit_reason::user_shutdown);
+    entries_.clear();
+  }
+
+private:
+  struct entry {
+    Handle actor;
+    bool idle = false, leaving = false;
+    std::vector<Mail> parked;
+  };
+  std::unordered_map<std::string, entry> entries_;
+};
+
+class directory final : public directory_actor::base {
+public:
+  directory(caf::actor_config& cfg, services_ptr s)
+      : directory_actor::base(cfg), services_(std::move(s)) {}
+
+  behavior_type make_behavior() override {
+    return {[this](directory_request& ask) {
+              std::visit([&](auto& one) { on(one.first, one.second); }, ask.body);
+              count();
+            },
+            [this](to_session& m) { deliver(m.id, std::move(m.mail)); },
+            [this](to_run& m) { deliver(m.id, std::move(m.mail)); },
+            [this](to_agent& m) { deliver(m.id, std::move(m.mail)); },
+            [this](const entity_idle& e) { on_idle(e); },
+            [this](const entity_left& e) { on_left(e); },
+            [this](const entity_broken& e) { on_broken(e); },
+            [this](const wake_stream& e) { wake(e); },
+            [this](const queue_level& e) {
+              if (e.queued >= services_->settings.max_queued)
+                full_.insert(e.workspace.value);
+              else
+                full_.erase(e.workspace.value);
+            },
+            [this](tick_atom) { passivate(); },
+            [this](drain_atom) { draining_ = true; }};
+  }
+
+  const char* name() const override { return "directory"; }
+
+  void on_exit() override {
+    sessions_.stop_all();
+    runs_.stop_all();
+    agents_.stop_all();
+    names_.stop_all();
+    keys_.stop_all();
+    workspaces_.stop_all();
+  }
+
+private:
+  // -- requests --------------------------------------------------------------------------------
+
+  static event_origin origin_of(const request_context& c, const command_id& command) {
+    return {command.value, c.correlation_id, c.principal, c.traceparent};
+  }
+
+  /// With an Idempotency-Key the id follows from (workspace, route with resolved ids, key); else it
+  /// is fresh.
+  std::string id_for(const request_context& c, std::string_view route) {
+    if (c.idempotency_key.empty())
+      return services_->ids.ulid(services_->clock.now());
+    return derive_ulid({"request", c.workspace.value, route, c.idempotency_key});
+  }
+
+  bool may_start(const request_context& c, const answer<accepted_run>& to) {
+    if (draining_) {
+      to.refuse(errc::draining, "The server is about to end.");
+      return false;
+    }
+    if (full_.contains(c.workspace.value)) {
+      to.refuse(errc::queue_full, "Too many runs wait in this workspace.");
+      return false;
+    }
+    return true;
+  }
+
+  void on(start_run_request& ask, answer<accepted_run>& to) {
+    if (!may_start(ask.context, to))
+      return;
+    auto agent = resolve(ask.agent, ask.context.workspace);
+    if (!agent)
+      return to.refuse(errc::agent_not_found);
+    auto route = "POST /agents/" + agent->value
+                 + (ask.version ? "/versions/" + std::to_string(*ask.version) + "/runs" : "/runs");
+    auto ulid = id_for(ask.context, route);
+    session_id session{"sess_" + ulid};
+    command_id command{"cmd_" + ulid};
+    session::accept_turn turn;
+    turn.id = command;
+    turn.run = derive_run_id(session, command);
+    turn.agent = *agent;
+    turn.first = true;
+    turn.trigger = ask.trigger;
+    turn.prompt = ask.prompt;
+    turn.initial_state = ask.initial_state;
+    turn.key = ask.context.idempotency_key;
+    turn.fingerprint = ask.context.fingerprint;
+    auto origin = origin_of(ask.context, command);
+    auto workspace = ask.context.workspace;
+    auto shared = std::make_shared<start_run_request>(std::move(ask));
+    if (turn.key.empty()) {
+      agent_mail pin;
+      pin.origin = std::move(origin);
+      pin.workspace = std::move(workspace);
+      pin.pin = std::move(shared);
+      pin.turn = std::move(turn);
+      pin.session = std::move(session);
+      pin.accepted = std::move(to);
+      return deliver(*agent, std::move(pin));
+    }
+    // The earlier command is looked up before anything is validated against the present state.
+    session_mail accept;
+    accept.origin = std::move(origin);
+    accept.workspace = std::move(workspace);
+    accept.on_end = shared->on_end;
+    accept.body = std::move(turn);
+    accept.accepted = std::move(to);
+    accept.unpinned = std::move(shared);
+    deliver(session, std::move(accept));
+  }
+
+  void on(post_message_request& ask, answer<accepted_run>& to) {
+    if (!may_start(ask.context, to))
+      return;
+    auto ulid = id_for(ask.context, "POST /sessions/" + ask.session.value + "/messages");
+    command_id command{"cmd_" + ulid};
+    session_mail mail;
+    mail.origin = origin_of(ask.context, command);
+    mail.workspace = ask.context.workspace;
+    mail.on_end = std::move(ask.on_end);
+    session::accept_turn turn;
+    turn.id = command;
+    turn.run = derive_run_id(ask.session, command);
+    turn.prompt = std::move(ask.message);
+    turn.key = ask.context.idempotency_key;
+    turn.fingerprint = ask.context.fingerprint;
+    mail.body = std::move(turn);
+    mail.accepted = std::move(to);
+    deliver(ask.session, std::move(mail));
+  }
+
+  void on(cancel_session_request& ask, answer<session_answer>& to) {
+    session_mail mail;
+    mail.origin = origin_of(
+        ask.context,
+        {"cmd_" + id_for(ask.context, "POST /sessions/" + ask.session.value + "/cancel")});
+    mail.workspace = ask.context.workspace;
+    mail.body = session::cancel{ask.reason, ask.context.idempotency_key, ask.context.fingerprint};
+    mail.changed = std::move(to);
+    deliver(ask.session, std::move(mail));
+  }
+
+  void on(create_agent_request& ask, answer<agent_answer>& to) {
+    if (draining_)
+      return to.refuse(errc::draining);
+    auto ulid = id_for(ask.context, "POST /agents");
+    names_mail mail;
+    mail.origin = origin_of(ask.context, {"cmd_" + ulid});
+    mail.workspace = ask.context.workspace;
+    mail.claim = {"agent", ask.slug, "ag_" + ulid, {}};
+    mail.to = std::move(to);
+    auto workspace = ask.context.workspace;
+    mail.create = std::make_shared<create_agent_request>(std::move(ask));
+    names_.deliver(names_stream_of(workspace).value, std::move(mail),
+                   [&] { return spawn_names(system(), services_, workspace); });
+  }
+
+  void on(change_version_request& ask, answer<agent_answer>& to) {
+    auto agent = resolve(ask.agent, ask.context.workspace);
+    if (!agent)
+      return to.refuse(errc::agent_not_found);
+    agent_mail mail;
+    auto ulid = id_for(ask.context, "POST /agents/" + agent->value + "/versions");
+    mail.origin = origin_of(ask.context, {"cmd_" + ulid});
+    mail.workspace = ask.context.workspace;
+    std::visit([&](auto& change) { mail.body = change; }, ask.change);
+    if (auto* create = std::get_if<agent::create_version>(&mail.body)) {
+      create->command = {"cmd_" + ulid};
+      create->key = ask.context.idempotency_key;
+      create->fingerprint = ask.context.fingerprint;
+    }
+    mail.to = std::move(to);
+    deliver(*agent, std::move(mail));
+  }
+
+  void on(create_key_request& ask, answer<key_answer>& to) {
+    auto workspace = services_->log.head(stream_of(ask.workspace));
+    if (!workspace || !workspace->has_value())
+      return to.refuse(errc::unknown_workspace,
+                       "There is no workspace `" + ask.workspace.value + "`.");
+    auto ulid = id_for(ask.context, "POST /keys");
+    key_mail mail;
+    mail.origin = origin_of(ask.context, {"cmd_" + ulid});
+    mail.command.workspace = ask.workspace;
+    mail.command.body = key::create{{ask.title, ask.scopes, ask.secret_hash, ask.expires_at,
+                                     ask.context.idempotency_key, ask.context.fingerprint}};
+    mail.to = std::move(to);
+    deliver(key_id{"key_" + ulid}, std::move(mail));
+  }
+
+  void on(revoke_key_request& ask, answer<key_answer>& to) {
+    key_mail mail;
+    mail.origin = origin_of(ask.context, {"cmd_" + services_->ids.ulid(services_->clock.now())});
+    mail.command.body = key::revoke{};
+    mail.to = std::move(to);
+    deliver(ask.id, std::move(mail));
+  }
+
+  void on(create_workspace_request& ask, answer<workspace_answer>& to) {
+    auto ulid = id_for(ask.context, "POST /workspaces");
+    auto id = ask.id.empty() ? workspace_id{"ws_" + ulid} : ask.id;
+    workspace_mail mail;
+    mail.origin = origin_of(ask.context, {"cmd_" + ulid});
+    mail.command.fact = {ask.title, ask.context.idempotency_key, ask.context.fingerprint};
+    mail.to = std::move(to);
+    workspaces_.deliver(stream_of(id).value, std::move(mail),
+                        [&] { return spawn_workspace(system(), services_, id); });
+  }
+
+  // -- names to ids ----------------------------------------------------------------------------
+
+  struct known_names {
+    names::state state;
+    std::uint64_t seq = 0;
+  };
+
+  /// An id as it is; a slug through the workspace's names. A name that is known never changes its
+  /// owner once the owner exists, so only an unknown one (or one whose owner may be a ghost) is
+  /// looked up again.
+  std::optional<agent_id> resolve(const std::string& agent, const workspace_id& workspace) {
+    if (is_id(agent, "ag_"))
+      return agent_id{agent};
+    auto& known = names_known_[workspace.value];
+    if (const auto* owner = names::owner_of(known.state, "agent", agent))
+      return agent_id{*owner};
+    auto fresh = fold_stream<names_traits>(services_->log, names_stream_of(workspace));
+    if (!fresh)
+      return std::nullopt;
+    if (const auto* owner = names::owner_of(fresh->state, "agent", agent)) {
+      agent_id id{*owner};
+      auto head = services_->log.head(stream_of(id));
+      if (head && head->has_value())
+        known.state.owners["agent/" + agent] = id.value;
+      return id;
+    }
+    return std::nullopt;
+  }
+
+  // -- delivery --------------------------------------------------------------------------------
+
+  void deliver(const session_id& id, session_mail mail) {
+    sessions_.deliver(id.value, std::move(mail),
+                      [&] { return spawn_session(system(), services_, id); });
+    count();
+  }
+  void deliver(const run_id& id, run_mail mail) {
+    auto session = mail.session;
+    auto workspace = mail.workspace;
+    runs_.deliver(id.value, std::move(mail),
+                  [&] { return spawn_run(system(), services_, id, session, workspace); });
+    count();
+  }
+  void deliver(const agent_id& id, agent_mail mail) {
+    agents_.deliver(id.value, std::move(mail),
+                    [&] { return spawn_agent(system(), services_, id); });
+  }
+  void deliver(const key_id& id, key_mail mail) {
+    keys_.deliver(id.value, std::move(mail), [&] { return spawn_key(system(), services_, id); });
+  }
+
+  void wake(const wake_stream& e) {
+    switch (kind_of(e.stream)) {
+      case stream_kind::session:
+        deliver(session_id{e.stream.value}, session_mail{});
+        return;
+      case stream_kind::run: {
+        run_mail mail;
+        if (e.timer)
+          mail.body = timer_due{};
+        deliver(run_id{e.stream.value}, std::move(mail));
+        return;
+      }
+      default:
+        return; // Nothing else has unfinished work.
+    }
+  }
+
+  // -- life of the entities --------------------------------------------------------------------
+
+  template <class F>
+  void with_host(const stream_id& stream, F f) {
+    switch (kind_of(stream)) {
+      case stream_kind::session:
+        return f(sessions_, [this, &stream] {
+          return spawn_session(system(), services_, session_id{stream.value});
+        });
+      case stream_kind::run:
+        return f(runs_, [this, &stream] {
+          return spawn_run(system(), services_, run_id{stream.value}, {}, {});
+        });
+      case stream_kind::agent:
+        return f(agents_, [this, &stream] {
+          return spawn_agent(system(), services_, agent_id{stream.value});
+        });
+      case stream_kind::key:
+        return f(keys_,
+                 [this, &stream] { return spawn_key(system(), services_, key_id{stream.value}); });
+      case stream_kind::names:
+      case stream_kind::workspace: {
+        auto id = workspace_id{stream.value.substr(3, stream.value.find('/', 3) - 3)};
+        if (kind_of(stream) == stream_kind::names)
+          return f(names_, [this, id] { return spawn_names(system(), services_, id); });
+        return f(workspaces_, [this, id] { return spawn_workspace(system(), services_, id); });
+      }
+      default:
+        return;
+    }
+  }
+
+  void on_idle(const entity_idle& e) {
+    bool fresh = false;
+    with_host(e.stream, [&](auto& host, auto) { fresh = host.mark_idle(e.stream.value); });
+    if (e.now)
+      with_host(e.stream, [&](auto& host, auto) { host.ask_to_leave(e.stream.value); });
+    else if (fresh)
+      idle_.emplace_back(to_ms(services_->clock.now()), e.stream);
+    while (idle_.size() > idle_actors_max)
+      passivate_oldest();
+    if (!idle_.empty() && !tick_asked_) {
+      tick_asked_ = true;
+      delayed_send(this, std::chrono::milliseconds{services_->settings.idle_actor_ms}, tick_atom_v);
+    }
+  }
+
+  void passivate_oldest() {
+    auto stream = std::move(idle_.front().second);
+    idle_.pop_front();
+    with_host(stream, [&](auto& host, auto) { host.ask_to_leave(stream.value); });
+  }
+
+  void passivate() {
+    tick_asked_ = false;
+    auto before = to_ms(services_->clock.now()) - services_->settings.idle_actor_ms;
+    while (!idle_.empty() && idle_.front().first <= before)
+      passivate_oldest();
+    if (!idle_.empty()) {
+      tick_asked_ = true;
+      delayed_send(this, std::chrono::milliseconds{services_->settings.idle_actor_ms}, tick_atom_v);
+    }
+  }
+
+  void on_left(const entity_left& e) {
+    with_host(e.stream, [&](auto& host, auto spawn) { host.left(e.stream.value, e.stays, spawn); });
+    count();
+  }
+
+  void on_broken(const entity_broken& e) {
+    with_host(e.stream, [&](auto& host, auto) { host.forget(e.stream.value); });
+    caf::anon_send(services_->timers,
+                   arm_timer{e.stream, to_ms(services_->clock.now()) + rebuild_after_ms});
+  }
+
+  void count() {
+    services_->counters.live_actors.store(sessions_.size() + runs_.size() + agents_.size()
+                                              + names_.size() + keys_.size() + workspaces_.size(),
+                                          std::memory_order_relaxed);
+  }
+
+  services_ptr services_;
+  host<session_actor, session_mail> sessions_;
+  host<run_actor, run_mail> runs_;
+  host<agent_actor, agent_mail> agents_;
+  host<names_actor, names_mail> names_;
+  host<key_actor, key_mail> keys_;
+  host<workspace_actor, workspace_mail> workspaces_;
+  std::unordered_map<std::string, known_names> names_known_;
+  std::set<std::string> full_; // Workspaces whose queue is full.
+  std::deque<std::pair<std::int64_t, stream_id>> idle_;
+  bool tick_asked_ = false, draining_ = false;
+};
+
+} // namespace
+
+directory_actor spawn_directory(caf::actor_system& sys, services_ptr s) {
+  return sys.spawn<directory>(std::move(s));
+}
+
+} // namespace runledger

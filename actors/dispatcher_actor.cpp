@@ -1,0 +1,384 @@
+#include "actors/dispatcher_actor.hpp"
+
+#include "actors/entity_traits.hpp"
+#include "actors/worker_actor.hpp"
+
+#include <caf/actor_system.hpp>
+#include <caf/send.hpp>
+#include <caf/typed_event_based_actor.hpp>
+
+#include <algorithm>
+#include <filesystem>
+#include <list>
+#include <map>
+#include <set>
+#include <unordered_map>
+
+namespace runledger {
+
+namespace {
+
+using version_key = std::pair<std::string, std::int64_t>; // Agent and version.
+
+/// A recipe as the dispatcher needs it; a null `how` with the reason why not.
+struct known_recipe {
+  std::shared_ptr<const recipe> how;
+  std::string slug;
+  failure problem;
+};
+
+struct waiting_run {
+  std::uint64_t arrival = 0;
+  dispatch_entry entry;
+};
+
+/// The runs of one agent version that wait, oldest first.
+using lane = std::list<waiting_run>;
+
+struct workspace_queue {
+  std::map<version_key, lane> lanes;
+  std::size_t size = 0;
+};
+
+struct slot {
+  worker_id id;
+  worker_actor worker;
+  version_key serves;        // Empty agent: no process.
+  std::int64_t capacity = 1; // Runs at once; 1 until the process said more.
+  std::int64_t capacity_max = 1;
+  std::set<std::string> runs;
+  bool pooled = false, tainted = false, retiring = false;
+  bool occupied() const { return !serves.first.empty(); }
+};
+
+class dispatcher final : public dispatcher_actor::base {
+public:
+  dispatcher(caf::actor_config& cfg, services_ptr s)
+      : dispatcher_actor::base(cfg), services_(std::move(s)) {}
+
+  behavior_type make_behavior() override {
+    return {[this](dispatch_entry& entry) { enqueue(std::move(entry)); },
+            [this](const slot_released& e) { on_released(e); },
+            [this](const slot_ready& e) {
+              slots_[e.slot].capacity =
+                  std::clamp<std::int64_t>(e.max_runs, 1, slots_[e.slot].capacity_max);
+              dispatch();
+            },
+            [this](const slot_tainted& e) { slots_[e.slot].tainted = true; },
+            [this](const slot_empty& e) { on_empty(e); },
+            [this](const forget_run& e) { forget(e.run); },
+            [this](drain_atom) { drain(); }};
+  }
+
+  const char* name() const override { return "dispatcher"; }
+
+  void on_exit() override {
+    for (auto& one : slots_)
+      caf::anon_send_exit(one.worker, caf::exit_reason::user_shutdown);
+    slots_.clear();
+  }
+
+private:
+  struct place {
+    std::optional<std::size_t> slot; // Assigned.
+    version_key lane;                // Waiting.
+    std::string workspace;
+    std::list<waiting_run>::iterator at;
+  };
+
+  // -- the queue -------------------------------------------------------------------------------
+
+  void enqueue(dispatch_entry entry) {
+    if (draining_)
+      return; // The ledger remembers.
+    auto known = runs_.find(entry.run.value);
+    if (known != runs_.end()) {
+      if (!known->second.slot || !entry.again)
+        return;
+      unassign(known->second, entry.run); // The attempt there is over.
+    }
+    auto& queue = queues_[entry.workspace.value];
+    version_key key{entry.agent.value, entry.agent_version};
+    auto& line = queue.lanes[key];
+    place p;
+    p.lane = key;
+    p.workspace = entry.workspace.value;
+    auto id = entry.run.value;
+    if (line.size() > carried_max)
+      entry.fact = nullptr, entry.accepting = nullptr; // A long queue keeps ids only.
+    p.at = line.insert(line.end(), waiting_run{++arrivals_, std::move(entry)});
+    runs_[id] = std::move(p);
+    count(queue, +1, runs_[id].workspace);
+    dispatch();
+  }
+
+  void forget(const run_id& run) {
+    auto known = runs_.find(run.value);
+    if (known == runs_.end() || known->second.slot)
+      return;
+    remove_waiting(known->second);
+    runs_.erase(known);
+  }
+
+  void remove_waiting(place& p) {
+    auto& queue = queues_[p.workspace];
+    auto line = queue.lanes.find(p.lane);
+    line->second.erase(p.at);
+    if (line->second.empty())
+      queue.lanes.erase(line);
+    count(queue, -1, p.workspace);
+    if (queue.size == 0)
+      queues_.erase(p.workspace);
+  }
+
+  void count(workspace_queue& queue, int by, const std::string& workspace) {
+    queue.size += static_cast<std::size_t>(by);
+    services_->counters.queued_runs.fetch_add(static_cast<std::uint64_t>(by),
+                                              std::memory_order_relaxed);
+    auto max = services_->settings.max_queued;
+    bool full = queue.size >= max, was_full = queue.size - static_cast<std::size_t>(by) >= max;
+    if (full != was_full)
+      caf::anon_send(services_->directory, queue_level{workspace_id{workspace}, queue.size});
+  }
+
+  // -- giving out ------------------------------------------------------------------------------
+
+  /// Serves the workspaces in turn until nothing more fits.
+  void dispatch() {
+    if (dispatching_ || draining_)
+      return;
+    dispatching_ = true;
+    bool progress = true;
+    while (progress && !queues_.empty()) {
+      progress = false;
+      auto next = queues_.upper_bound(last_served_);
+      for (std::size_t i = queues_.size(); i > 0 && !progress; --i) {
+        if (next == queues_.end())
+          next = queues_.begin();
+        last_served_ = next->first;
+        progress = serve(next->second);
+        if (!progress)
+          ++next;
+      }
+    }
+    dispatching_ = false;
+  }
+
+  /// Gives out the oldest run of this workspace that fits anywhere.
+  bool serve(workspace_queue& queue) {
+    std::vector<std::pair<std::uint64_t, lane*>> order;
+    for (auto& [key, line] : queue.lanes)
+      order.emplace_back(line.front().arrival, &line);
+    std::ranges::sort(order, {}, &std::pair<std::uint64_t, lane*>::first);
+    for (auto& [arrival, line] : order)
+      if (give(line->front().entry))
+        return true;
+    return false;
+  }
+
+  bool give(const dispatch_entry& waiting) {
+    const auto& known = recipe_of(waiting.agent, waiting.agent_version);
+    auto free = slot_for(waiting, known);
+    if (!free)
+      return false;
+    auto entry = waiting;
+    auto& p = runs_[entry.run.value];
+    remove_waiting(p);
+    p.slot = *free;
+    auto& one = slots_[*free];
+    one.runs.insert(entry.run.value);
+    services_->counters.running_runs.fetch_add(1, std::memory_order_relaxed);
+    run_mail mail;
+    mail.workspace = entry.workspace;
+    mail.session = entry.session;
+    auto run = entry.run;
+    mail.body =
+        run_granted{std::move(entry), one.id, one.worker, known.how, known.problem, known.slug};
+    caf::anon_send(services_->directory, to_run{run, std::move(mail)});
+    return true;
+  }
+
+  /// A process of the run's pool with room, else an empty slot, else a slot that can be freed (then
+  /// later).
+  std::optional<std::size_t> slot_for(const dispatch_entry& entry, const known_recipe& known) {
+    version_key key{entry.agent.value, entry.agent_version};
+    bool pooled = known.how && known.how->pool && !entry.alone;
+    std::int64_t processes = 0;
+    for (std::size_t i = 0; pooled && i < slots_.size(); ++i) {
+      auto& one = slots_[i];
+      if (!one.pooled || one.serves != key)
+        continue;
+      if (!one.tainted && !one.retiring
+          && static_cast<std::int64_t>(one.runs.size()) < one.capacity)
+        return i;
+      processes += one.tainted || one.retiring ? 0 : 1;
+    }
+    if (pooled && processes >= known.how->pool->max_processes)
+      return std::nullopt;
+    auto free = empty_slot();
+    if (!free) {
+      retire_idle_pool();
+      return std::nullopt;
+    }
+    auto& one = slots_[*free];
+    one.serves = key;
+    one.pooled = pooled;
+    one.capacity = 1;
+    one.capacity_max = pooled ? known.how->pool->max_runs_per_process : 1;
+    one.tainted = one.retiring = false;
+    return free;
+  }
+
+  std::optional<std::size_t> empty_slot() {
+    for (std::size_t i = 0; i < slots_.size(); ++i)
+      if (!slots_[i].occupied())
+        return i;
+    if (slots_.size() >= services_->settings.max_running)
+      return std::nullopt;
+    auto index = slots_.size();
+    slot one;
+    one.id = worker_id{"wrk_"
+                       + derive_ulid({"worker", services_->ledger_id, services_->settings.node,
+                                      std::to_string(index)})};
+    one.worker = spawn_worker(system(), services_, one.id, index);
+    slots_.push_back(std::move(one));
+    return index;
+  }
+
+  /// A warm process that nobody uses makes room for another agent.
+  void retire_idle_pool() {
+    auto idle = std::ranges::find_if(
+        slots_, [](const slot& s) { return s.pooled && s.runs.empty() && !s.retiring; });
+    if (idle == slots_.end())
+      return;
+    idle->retiring = true;
+    caf::anon_send(idle->worker, worker_mail{retire{}});
+  }
+
+  // -- coming back -----------------------------------------------------------------------------
+
+  void on_released(const slot_released& e) {
+    auto known = runs_.find(e.run.value);
+    if (known != runs_.end() && known->second.slot == e.slot)
+      runs_.erase(known);
+    vacate(e.slot, e.run);
+    dispatch();
+  }
+
+  void unassign(place& p, const run_id& run) {
+    vacate(*p.slot, run);
+    runs_.erase(run.value);
+  }
+
+  void vacate(std::size_t index, const run_id& run) {
+    auto& one = slots_[index];
+    if (one.runs.erase(run.value) == 0)
+      return;
+    services_->counters.running_runs.fetch_sub(1, std::memory_order_relaxed);
+    // A run that was given a slot and never began leaves no process behind that could report its
+    // end.
+    if (one.runs.empty())
+      caf::anon_send(one.worker, worker_mail{retire_if_unused()});
+  }
+
+  retire retire_if_unused() const { return retire{0, false, true}; }
+
+  void on_empty(const slot_empty& e) {
+    auto& one = slots_[e.slot];
+    if (!one.runs.empty())
+      return; // Somebody was given this slot meanwhile; its process starts or has started.
+    one.serves = {};
+    one.pooled = one.tainted = one.retiring = false;
+    one.capacity = 1;
+    dispatch();
+  }
+
+  void drain() {
+    draining_ = true;
+    for (auto& one : slots_)
+      if (one.occupied())
+        caf::anon_send(one.worker, worker_mail{retire{services_->settings.drain_ms, true, false}});
+  }
+
+  // -- recipes ---------------------------------------------------------------------------------
+
+  /// A version that can run is immutable, so what was read once stays.
+  const known_recipe& recipe_of(const agent_id& agent, std::int64_t version) {
+    version_key key{agent.value, version};
+    auto found = recipes_.find(key);
+    if (found != recipes_.end() && found->second.how)
+      return found->second;
+    return recipes_[key] = read_recipe(agent, version);
+  }
+
+  known_recipe read_recipe(const agent_id& agent, std::int64_t version) {
+    known_recipe out;
+    auto folded = fold_stream<agent_traits>(services_->log, stream_of(agent));
+    if (!folded || version < 1
+        || version > static_cast<std::int64_t>(folded->state.versions.size())) {
+      out.problem = {"ledger_corrupt", "The agent's version cannot be read from the ledger."};
+      return out;
+    }
+    out.slug = folded->state.slug;
+    auto text = runledger::load(
+        folded->state.versions[static_cast<std::size_t>(version) - 1].recipe, services_->blobs);
+    auto parsed = text ? json::parse(*text) : result<json::document, json::error>{json::error{}};
+    auto how = parsed ? parse_recipe(parsed->root())
+                      : result<recipe, std::vector<recipe_problem>>{std::vector<recipe_problem>{}};
+    if (!how) {
+      out.problem = {"recipe_unreadable", "The recipe of this version cannot be read."};
+      return out;
+    }
+    out.problem = refused_here(*how);
+    out.how = std::make_shared<const recipe>(std::move(*how));
+    return out;
+  }
+
+  /// Mounts and sandbox mode are checked again at the start: the settings may have changed since.
+  failure refused_here(const recipe& how) const {
+    const auto& settings = services_->settings;
+    if (how.sandbox == "none" && !settings.sandbox_allow_none)
+      return {"sandbox_refused",
+              "This server does not run agents without a sandbox (sandbox.allow_none)."};
+    for (const auto& m : how.mounts)
+      if (!below_a_root(m.source))
+        return {"sandbox_refused", "The folder " + m.source + " is not below sandbox.mount_roots."};
+    return {};
+  }
+
+  bool below_a_root(const std::string& source) const {
+    std::error_code ec;
+    auto real = std::filesystem::weakly_canonical(source, ec);
+    if (ec)
+      return false;
+    return std::ranges::any_of(
+        services_->settings.sandbox_mount_roots, [&](const std::string& root) {
+          std::error_code bad;
+          auto base = std::filesystem::weakly_canonical(root, bad);
+          if (bad)
+            return false;
+          auto [end, ignored] = std::mismatch(base.begin(), base.end(), real.begin(), real.end());
+          return end == base.end();
+        });
+  }
+
+  static constexpr std::size_t carried_max =
+      1000; // Waiting runs per lane that keep their input in memory.
+
+  services_ptr services_;
+  std::map<std::string, workspace_queue> queues_;
+  std::unordered_map<std::string, place> runs_;
+  std::vector<slot> slots_;
+  std::map<version_key, known_recipe> recipes_;
+  std::string last_served_;
+  std::uint64_t arrivals_ = 0;
+  bool dispatching_ = false, draining_ = false;
+};
+
+} // namespace
+
+dispatcher_actor spawn_dispatcher(caf::actor_system& sys, services_ptr s) {
+  return sys.spawn<dispatcher>(std::move(s));
+}
+
+} // namespace runledger

@@ -1,0 +1,98 @@
+#include "actors/engine.hpp"
+
+#include "actors/system.hpp"
+
+#include <caf/actor_system.hpp>
+#include <caf/actor_system_config.hpp>
+#include <caf/send.hpp>
+#include <spdlog/spdlog.h>
+
+#include <chrono>
+#include <thread>
+
+namespace runledger {
+
+struct engine::implementation {
+  caf::actor_system_config config;
+  system_id_source ids;
+  std::unique_ptr<caf::actor_system> system;
+  services_ptr actors;
+  directory_actor directory; // Of its own: requests may come while the rest is being stopped.
+
+  template <class Request, class Answer>
+  void ask(Request request, answer<Answer> to) {
+    caf::anon_send(directory, directory_request{std::pair{std::move(request), std::move(to)}});
+  }
+};
+
+engine::engine(engine_settings settings, engine_parts parts)
+    : self_(std::make_unique<implementation>()) {
+  configure(self_->config, settings.scheduler_threads);
+  self_->system = std::make_unique<caf::actor_system>(self_->config);
+  self_->actors = start_actors(*self_->system, std::move(settings), parts, self_->ids,
+                               [](std::string_view line) { spdlog::warn("{}", line); });
+  self_->directory = self_->actors->directory;
+  start_recovery(*self_->system, self_->actors);
+}
+
+engine::~engine() {
+  if (self_->actors)
+    stop_actors(self_->actors);
+  self_->directory = nullptr;
+  self_->system.reset(); // Waits for the actors.
+}
+
+void engine::start_run(start_run_request request, answer<accepted_run> to) {
+  self_->ask(std::move(request), std::move(to));
+}
+void engine::post_message(post_message_request request, answer<accepted_run> to) {
+  self_->ask(std::move(request), std::move(to));
+}
+void engine::cancel_session(cancel_session_request request, answer<session_answer> to) {
+  self_->ask(std::move(request), std::move(to));
+}
+void engine::create_agent(create_agent_request request, answer<agent_answer> to) {
+  self_->ask(std::move(request), std::move(to));
+}
+void engine::change_version(change_version_request request, answer<agent_answer> to) {
+  self_->ask(std::move(request), std::move(to));
+}
+void engine::create_key(create_key_request request, answer<key_answer> to) {
+  self_->ask(std::move(request), std::move(to));
+}
+void engine::revoke_key(revoke_key_request request, answer<key_answer> to) {
+  self_->ask(std::move(request), std::move(to));
+}
+void engine::create_workspace(create_workspace_request request, answer<workspace_answer> to) {
+  self_->ask(std::move(request), std::move(to));
+}
+
+engine_stats engine::stats() const {
+  const auto& c = self_->actors->counters;
+  engine_stats out;
+  out.appended_events = c.appended_events.load(std::memory_order_relaxed);
+  out.append_groups = c.append_groups.load(std::memory_order_relaxed);
+  out.rejected_appends = c.rejected_appends.load(std::memory_order_relaxed);
+  out.live_actors = c.live_actors.load(std::memory_order_relaxed);
+  out.queued_runs = c.queued_runs.load(std::memory_order_relaxed);
+  out.running_runs = c.running_runs.load(std::memory_order_relaxed);
+  out.live_processes = c.live_processes.load(std::memory_order_relaxed);
+  out.recovered_streams = c.recovered_streams.load(std::memory_order_relaxed);
+  return out;
+}
+
+bool engine::recovered() const {
+  return self_->actors->counters.recovered.load();
+}
+
+void engine::drain() {
+  caf::anon_send(self_->actors->directory, drain_atom_v);
+  caf::anon_send(self_->actors->dispatcher, drain_atom_v);
+  auto until = std::chrono::steady_clock::now()
+               + std::chrono::milliseconds{self_->actors->settings.drain_ms};
+  while (std::chrono::steady_clock::now() < until
+         && self_->actors->counters.live_processes.load() > 0)
+    std::this_thread::sleep_for(std::chrono::milliseconds{10});
+}
+
+} // namespace runledger

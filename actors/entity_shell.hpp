@@ -1,0 +1,245 @@
+#pragma once
+
+#include "actors/entity_traits.hpp"
+#include "actors/services.hpp"
+#include "events/chain.hpp"
+#include "events/planted_bugs.hpp"
+
+#include <caf/send.hpp>
+
+#include <deque>
+#include <string>
+#include <vector>
+
+namespace runledger {
+
+/// The write path of every entity actor: decide -> append -> evolve -> effects -> answer.
+///
+/// While an append is in flight further mail waits; after it, all that waits is decided in order
+/// into one batch. The state runs ahead of the ledger by the batch in flight only, and nothing of
+/// it is visible before the append is acknowledged: no effect, no answer. A refused append
+/// (somebody was first) is decided again on the state of the ledger, a bounded number of times.
+/// After an unknown outcome the state is not to be trusted: the actor ends and the directory
+/// rebuilds it.
+///
+/// `Derived` is an actor class. It provides
+///   bool decide_mail(Mail&, std::vector<event>& facts)  facts for the state; false: it is answered
+///   already void settle(Mail&)                                  after the commit: effects, then
+///   the answer void refuse(Mail&, errc, read_error*)               nothing was written void
+///   after_commit(const record&)                    per event, in order (optional work such as
+///   timers)
+template <class Derived, class Traits, class Mail>
+class entity_shell {
+public:
+  using state_type = typename Traits::state;
+  using event_type = typename Traits::event;
+
+  entity_shell(services_ptr s, stream_id stream)
+      : services_(std::move(s)), stream_(std::move(stream)) {}
+
+  const state_type& state() const { return state_; }
+  const stream_id& stream() const { return stream_; }
+  bool idle() const { return waiting_.empty() && !appending_; }
+
+protected:
+  /// Rebuilds the state from the ledger. On damage every mail is refused with its place.
+  void load() {
+    auto now = fold_stream<Traits>(services_->log, stream_);
+    if (now) {
+      state_ = std::move(now->state);
+      head_ = std::move(now->head);
+      first_ = std::move(now->first);
+      damage_.reset();
+    } else {
+      damage_ = now.error();
+      services_->warn("stream " + stream_.value + " cannot be read at seq "
+                      + std::to_string(damage_->seq) + ": " + damage_->detail);
+    }
+  }
+
+  void take(Mail mail) {
+    waiting_.push_back(std::move(mail));
+    decide_waiting();
+  }
+
+  /// The state cannot be trusted any more: end, and be rebuilt by the directory.
+  void break_off() {
+    if (std::exchange(broken_, true))
+      return;
+    caf::anon_send(services_->directory, entity_broken{stream_});
+    derived().quit();
+  }
+
+  void decide_waiting() {
+    constexpr std::size_t round_max = 256;
+    while (!appending_ && !waiting_.empty()) {
+      if (damage_) {
+        auto mail = std::move(waiting_.front());
+        waiting_.pop_front();
+        derived().refuse(mail, errc::ledger_corrupt, &*damage_);
+        continue;
+      }
+      std::vector<Mail> round;
+      append_request request;
+      while (!waiting_.empty() && round.size() < round_max) {
+        auto mail = std::move(waiting_.front());
+        waiting_.pop_front();
+        if (decide_one(mail, request))
+          round.push_back(std::move(mail));
+      }
+      if (planted(bug::effect_before_commit) && !request.events.empty())
+        for (auto& mail : round)
+          derived().settle(mail);
+      if (request.events.empty())
+        settle_all(round);
+      else
+        append(std::move(round), std::move(request));
+    }
+  }
+
+  void on_append_done(const append_done& done) {
+    if (!appending_ || done.ticket != appending_->ticket)
+      return; // A late answer of an earlier batch.
+    auto flight = std::move(*appending_);
+    appending_.reset();
+    auto outcome = done.result.outcome;
+    if (planted(bug::unknown_append_ignored) && outcome == append_outcome::unknown)
+      outcome = append_outcome::accepted;
+    switch (outcome) {
+      case append_outcome::accepted:
+        refusals_ = 0;
+        for (const auto& r : flight.events)
+          derived().after_commit(r);
+        if (!planted(bug::effect_before_commit))
+          settle_all(flight.round);
+        break;
+      case append_outcome::rejected:
+        services_->counters.rejected_appends.fetch_add(1, std::memory_order_relaxed);
+        decide_again(std::move(flight.round));
+        break;
+      case append_outcome::unavailable:
+        load();
+        for (auto& mail : flight.round)
+          derived().refuse(mail, errc::ledger_unavailable, nullptr);
+        break;
+      case append_outcome::unknown:
+        for (auto& mail : flight.round)
+          derived().refuse(mail, errc::outcome_unknown, nullptr);
+        for (auto& mail : waiting_)
+          derived().refuse(mail, errc::ledger_unavailable, nullptr);
+        waiting_.clear();
+        derived().break_off();
+        return;
+    }
+    decide_waiting();
+  }
+
+  services_ptr services_;
+  stream_id stream_;
+  state_type state_;
+  stream_head head_;
+  record_ptr first_; ///< The stream's first event, if it was there when the state was rebuilt.
+  bool broken_ = false;
+
+private:
+  struct flight {
+    std::uint64_t ticket = 0;
+    std::vector<Mail> round;
+    std::vector<record_ptr> events;
+  };
+
+  Derived& derived() { return static_cast<Derived&>(*this); }
+
+  /// False if the mail is answered already and needs no settling.
+  bool decide_one(Mail& mail, append_request& request) {
+    std::vector<event_type> facts;
+    if (!derived().decide_mail(mail, facts))
+      return false;
+    for (auto& fact : facts)
+      if (!externalize_event(fact, services_->blobs)) {
+        derived().refuse(mail, errc::ledger_unavailable, nullptr);
+        return false;
+      }
+    for (auto& fact : facts)
+      request.events.push_back(make_next(fact, mail));
+    return true;
+  }
+
+  std::shared_ptr<record> make_next(const event_type& fact, const Mail& mail) {
+    auto encoded = encode(fact);
+    envelope e;
+    e.stream = stream_;
+    e.type = std::move(encoded.type);
+    e.data = std::move(encoded.data);
+    e.workspace = derived().workspace_of(mail);
+    e.partition_key = derived().partition_key_of(mail);
+    e.time = services_->clock.now();
+    const event_origin& origin = derived().origin_of(mail);
+    e.causation_id = origin.causation_id;
+    e.correlation_id = origin.correlation_id;
+    e.principal = origin.principal;
+    e.traceparent = origin.traceparent;
+    if (head_.time > e.time)
+      e.time = head_.time; // Time never goes back within a stream.
+    e.seq = head_.seq + 1;
+    state_ = Traits::evolve(std::move(state_), fact, e);
+    auto r = make_record(head_, std::move(e), services_->epoch, Traits::open(state_),
+                         Traits::due_ms(state_));
+    follow(head_, *r);
+    return r;
+  }
+
+  void append(std::vector<Mail> round, append_request request) {
+    appending_.emplace();
+    appending_->ticket = ++last_ticket_;
+    appending_->round = std::move(round);
+    appending_->events.assign(request.events.begin(), request.events.end());
+    append_batch batch;
+    batch.ticket = last_ticket_;
+    batch.request = std::move(request);
+    batch.reply_to = caf::actor_cast<append_sink>(&derived());
+    caf::anon_send(services_->gateway, std::move(batch));
+  }
+
+  void settle_all(std::vector<Mail>& round) {
+    for (auto& mail : round)
+      derived().settle(mail);
+  }
+
+  /// Somebody else wrote first: read the ledger and decide the same mail once more.
+  void decide_again(std::vector<Mail> round) {
+    constexpr int attempts_max = 3;
+    load();
+    if (++refusals_ > attempts_max) {
+      refusals_ = 0;
+      for (auto& mail : round)
+        derived().refuse(mail, errc::ledger_unavailable, nullptr);
+      return;
+    }
+    waiting_.insert(waiting_.begin(), std::make_move_iterator(round.begin()),
+                    std::make_move_iterator(round.end()));
+  }
+
+  std::deque<Mail> waiting_;
+  std::optional<flight> appending_;
+  std::optional<read_error> damage_;
+  std::uint64_t last_ticket_ = 0;
+  int refusals_ = 0;
+};
+
+/// The refusal for a damaged stream, with its place.
+inline refusal_info refusal_of(errc code, const read_error* damage) {
+  refusal_info out;
+  out.code = code;
+  if (damage == nullptr)
+    return out;
+  if (damage->what == read_error::kind::unavailable)
+    out.code = errc::ledger_unavailable;
+  out.detail = damage->detail;
+  out.stream = damage->stream.value;
+  out.seq = damage->seq;
+  out.offset = damage->offset;
+  return out;
+}
+
+} // namespace runledger

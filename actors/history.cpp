@@ -1,0 +1,115 @@
+#include "actors/history.hpp"
+
+#include "actors/harness/artifact.hpp"
+#include "events/timeline.hpp"
+
+#include <algorithm>
+
+namespace runledger {
+
+namespace {
+
+constexpr std::size_t page = 1000;
+
+result<std::vector<record_ptr>, read_error> whole_stream(const event_log& log,
+                                                         const stream_id& stream) {
+  std::vector<record_ptr> out;
+  for (;;) {
+    auto records = log.read_stream(stream, out.size() + 1, page);
+    if (!records)
+      return records.error();
+    out.insert(out.end(), records->begin(), records->end());
+    if (records->size() < page)
+      return out;
+  }
+}
+
+/// The file for a blob's content inside the work folder: a string's text, anything else as JSON.
+harness::blob_descriptor write_file(const blob_ref& ref, const std::string& json,
+                                    const std::string& work_dir, std::string pointer) {
+  harness::blob_descriptor out;
+  out.pointer = std::move(pointer);
+  out.digest = "sha256:" + to_hex(ref.id);
+  out.path = ".runledger/blobs/" + to_hex(ref.id);
+  auto parsed = json::parse(json);
+  bool text = parsed && parsed->root().is_string();
+  out.media_type = text ? "text/plain" : "application/json";
+  std::string content = text ? std::string{parsed->root().string()} : json;
+  out.size = content.size();
+  // A file that cannot be written is one that the harness will miss, and say so.
+  [[maybe_unused]] auto stored = harness::store_work_file(work_dir, out.path, content);
+  return out;
+}
+
+bool always_left_out(std::string_view type) {
+  return type == "log" || type == "usage";
+}
+
+} // namespace
+
+std::string as_frame_member(const payload& p, const blob_store& blobs, const std::string& work_dir,
+                            std::string_view pointer,
+                            std::vector<harness::blob_descriptor>& files) {
+  if (!p.blob)
+    return p.json;
+  auto content = blobs.get(p.blob->id);
+  if (content)
+    files.push_back(write_file(*p.blob, *content, work_dir, std::string{pointer}));
+  return {};
+}
+
+std::vector<harness::history_item> history_of(const std::vector<record_ptr>& records,
+                                              const blob_store& blobs, const run_id& run,
+                                              const std::string& work_dir) {
+  std::vector<std::pair<record_ptr, std::uint64_t>> placed;
+  std::size_t own_from = 0; // Items of this run before its latest checkpoint are left out.
+  std::uint64_t seq = 0;
+  for (const auto& r : records) {
+    if (place_of(*r) == timeline_verdict::no_place)
+      continue;
+    placed.emplace_back(r, ++seq);
+    if (r->event.stream.value == run.value
+        && r->event.type == full_type(run::checkpoint_saved::name, 1))
+      own_from = placed.size() - 1;
+  }
+  std::vector<harness::history_item> out;
+  for (std::size_t i = 0; i < placed.size(); ++i) {
+    const auto& [r, number] = placed[i];
+    if (place_of(*r) != timeline_verdict::item
+        || (i < own_from && r->event.stream.value == run.value))
+      continue;
+    auto item = item_of(*r);
+    if (always_left_out(item.type))
+      continue;
+    harness::history_item line;
+    append_item_json(line.json, *r, item, number, nullptr);
+    for (const auto& [name, ref] : item.blobs)
+      if (auto content = blobs.get(ref.id))
+        line.blobs.push_back(write_file(ref, *content, work_dir, "/data/" + name));
+    out.push_back(std::move(line));
+  }
+  return out;
+}
+
+result<std::vector<harness::history_item>, read_error>
+read_history(const event_log& log, const blob_store& blobs, const session_id& session,
+             const run_id& run, const std::string& work_dir) {
+  auto records = whole_stream(log, stream_of(session));
+  if (!records)
+    return records.error();
+  std::vector<run_id> runs;
+  for (const auto& r : *records)
+    if (auto fact = decode<session::event>(r->event); fact)
+      if (const auto* accepted = std::get_if<session::turn_accepted>(&*fact))
+        runs.push_back(accepted->run);
+  for (const auto& one : runs) {
+    auto more = whole_stream(log, stream_of(one));
+    if (!more)
+      return more.error();
+    records->insert(records->end(), more->begin(), more->end());
+  }
+  std::ranges::sort(*records, {}, [](const record_ptr& r) { return r->offset; });
+  return history_of(*records, blobs, run, work_dir);
+}
+
+} // namespace runledger

@@ -1,0 +1,387 @@
+#pragma once
+
+#include "actors/engine.hpp"
+#include "actors/harness/harness.hpp"
+#include "actors/harness/protocol.hpp"
+#include "events/recipe.hpp"
+
+#include <caf/allowed_unsafe_message_type.hpp>
+#include <caf/atom.hpp>
+#include <caf/replies_to.hpp>
+#include <caf/typed_actor.hpp>
+
+#include <deque>
+#include <memory>
+#include <variant>
+
+/// Every handle and every in-process message, in one place. The ledger carries bytes; CAF carries
+/// values and never leaves this process. All messages are plain sends: who owes an answer holds an
+/// `answer<T>` (actors/answer.hpp).
+namespace runledger {
+
+using tick_atom = caf::atom_constant<caf::atom("tick")>;
+using flush_atom = caf::atom_constant<caf::atom("flush")>;
+using leave_atom = caf::atom_constant<caf::atom("leave")>;
+using drain_atom = caf::atom_constant<caf::atom("drain")>;
+constexpr tick_atom tick_atom_v{};
+constexpr flush_atom flush_atom_v{};
+constexpr leave_atom leave_atom_v{};
+constexpr drain_atom drain_atom_v{};
+
+/// The attributes that every event of a command carries.
+struct event_origin {
+  std::string causation_id, correlation_id, principal, traceparent;
+};
+
+/// How an append ended, for the actor that asked: exactly one per append_batch.
+struct append_done {
+  std::uint64_t ticket = 0;
+  append_result result;
+};
+using append_sink = caf::typed_actor<caf::reacts_to<append_done>>;
+
+/// The events of one decision round of one entity.
+struct append_batch {
+  std::uint64_t ticket = 0;
+  append_request request;
+  append_sink reply_to;
+};
+/// A group came back from a log that answers later.
+struct group_done {
+  std::uint64_t group = 0;
+  std::vector<append_result> results;
+};
+/// The LEDGER GATEWAY. Collects what is runnable into one group, one group at a time.
+using ledger_gateway =
+    caf::typed_actor<caf::reacts_to<append_batch>, caf::reacts_to<flush_atom>,
+                     caf::reacts_to<group_done>, caf::reacts_to<tick_atom, std::uint64_t>>;
+
+/// What a session is asked. One of the answers is set, or none.
+struct session_mail {
+  event_origin origin;
+  workspace_id workspace;
+  std::variant<std::monostate, session::accept_turn, session::end_turn, session::cancel>
+      body; ///< None: wake up.
+  answer<accepted_run> accepted;
+  answer<session_answer> changed;
+  end_listener on_end;                      ///< With accept_turn.
+  std::shared_ptr<const run::state> at_end; ///< With end_turn.
+  /// accept_turn of a keyed request on a session that does not exist: pass it on to the agent, to
+  /// be pinned.
+  std::shared_ptr<start_run_request> unpinned;
+  session::outcome decided; ///< Set by the actor between decision and commit.
+};
+using session_actor = caf::typed_actor<caf::reacts_to<session_mail>, caf::reacts_to<append_done>,
+                                       caf::reacts_to<leave_atom>>;
+
+/// A run that waits for a worker, or has one.
+struct dispatch_entry {
+  run_id run;
+  session_id session;
+  workspace_id workspace;
+  std::int64_t turn = 0;
+  std::uint64_t accepted_seq = 0; ///< Of its turn_accepted.
+  agent_id agent;
+  std::int64_t agent_version = 0;
+  std::shared_ptr<const session::turn_accepted>
+      fact;             ///< May be null: then the run reads it from the ledger.
+  record_ptr accepting; ///< May be null, likewise.
+  bool alone = false;   ///< In a process of its own.
+  bool again = false;   ///< Asked by the run itself after an attempt: forget an earlier assignment.
+};
+
+struct worker_mail;
+using worker_actor = caf::typed_actor<caf::reacts_to<worker_mail>, caf::reacts_to<append_done>,
+                                      caf::reacts_to<tick_atom, std::uint64_t>>;
+
+/// A worker is free for this run.
+struct run_granted {
+  dispatch_entry entry;
+  worker_id worker;
+  worker_actor by;
+  std::shared_ptr<const recipe> how; ///< Null: the recipe cannot be read; `problem` says why.
+  failure problem;
+  std::string agent_slug;
+};
+/// A frame of attempt `attempt`'s harness.
+struct run_frame {
+  std::int64_t attempt = 0;
+  harness::frame frame;
+};
+/// The attempt's process is gone, or broke the protocol.
+struct attempt_gone {
+  std::int64_t attempt = 0;
+  failure error;
+  bool counted = true;
+  bool final = false;
+  bool alone = false; ///< Its process served others too: the next attempt gets one of its own.
+};
+/// A file of the work folder was taken over, or refused.
+struct artifact_taken {
+  std::int64_t attempt = 0;
+  harness::frame frame;
+  std::optional<blob_ref> blob;
+  std::string problem;
+};
+struct cancel_run {
+  std::string reason;
+  std::int64_t turn = 0;
+};
+struct timer_due {};
+struct run_mail {
+  event_origin origin;
+  workspace_id workspace;
+  session_id session;
+  std::variant<std::monostate, run_granted, run_frame, attempt_gone, artifact_taken, cancel_run,
+               timer_due>
+      body;             ///< None: wake up.
+  run::outcome decided; ///< Set by the actor between decision and commit.
+};
+using run_actor = caf::typed_actor<caf::reacts_to<run_mail>, caf::reacts_to<append_done>,
+                                   caf::reacts_to<leave_atom>>;
+
+/// Begin an attempt: open the run in this slot's process, which is started if there is none.
+struct begin_run {
+  run_id run;
+  session_id session;
+  workspace_id workspace;
+  std::int64_t attempt = 0;
+  run_actor by;
+  std::shared_ptr<const recipe> how;
+  agent_id agent;
+  std::int64_t agent_version = 0;
+  std::vector<std::pair<std::string, std::string>> environment; ///< Resolved; may hold secrets.
+  std::string lines;                                            ///< run.start and what follows it.
+  std::string work_dir;                                         ///< The run's.
+  std::string pool_dir; ///< The pool's; empty: a process of its own.
+  std::string raw_log;
+};
+struct write_lines {
+  run_id run;
+  std::string lines;
+};
+/// The run's work in this slot is over. `clean`: the harness said so itself.
+struct finish_run {
+  run_id run;
+  bool clean = true;
+};
+struct process_ready {
+  std::uint64_t process = 0;
+  int max_runs = 1;
+  std::vector<std::string> layers;
+};
+struct process_frame {
+  std::uint64_t process = 0;
+  harness::frame frame;
+};
+struct process_broke_protocol {
+  std::uint64_t process = 0;
+  std::string text;
+};
+struct process_silent {
+  std::uint64_t process = 0;
+  std::string run;
+};
+struct process_gone {
+  std::uint64_t process = 0;
+  harness::exit_info info;
+};
+/// End the process: another agent needs the slot, or the server ends (then `drain_ms` is what it
+/// has).
+struct retire {
+  std::int64_t drain_ms = 0;
+  bool server_ends = false;
+  bool if_unused = false; ///< Only tell whether the slot is empty; a process that runs stays.
+};
+struct worker_mail {
+  std::variant<begin_run, write_lines, finish_run, process_ready, process_frame,
+               process_broke_protocol, process_silent, process_gone, retire>
+      body;
+};
+
+/// What a slot tells the dispatcher.
+struct slot_released {
+  std::size_t slot = 0;
+  run_id run;
+};
+struct slot_ready {
+  std::size_t slot = 0;
+  std::int64_t max_runs = 1;
+};
+struct slot_tainted { ///< Its process takes no new runs.
+  std::size_t slot = 0;
+};
+struct slot_empty { ///< No process.
+  std::size_t slot = 0;
+};
+struct forget_run { ///< It ended before its turn came.
+  run_id run;
+};
+/// The DISPATCHER. First in first out per workspace, workspaces in turn; knows the slots.
+using dispatcher_actor = caf::typed_actor<caf::reacts_to<dispatch_entry>,
+                                          caf::reacts_to<slot_released>, caf::reacts_to<slot_ready>,
+                                          caf::reacts_to<slot_tainted>, caf::reacts_to<slot_empty>,
+                                          caf::reacts_to<forget_run>, caf::reacts_to<drain_atom>>;
+
+/// Agents, names, keys and workspaces: small entities without effects. `replayed` and `version` are
+/// set by the actor between decision and commit.
+
+struct agent_mail;
+struct names_mail;
+/// The creation that followed a claim has ended: its owner exists, or never will.
+struct creation_over {
+  std::string owner;
+};
+using names_actor = caf::typed_actor<caf::reacts_to<names_mail>, caf::reacts_to<append_done>,
+                                     caf::reacts_to<leave_atom>, caf::reacts_to<creation_over>>;
+using agent_actor = caf::typed_actor<caf::reacts_to<agent_mail>, caf::reacts_to<append_done>,
+                                     caf::reacts_to<leave_atom>>;
+
+struct agent_mail {
+  event_origin origin;
+  workspace_id workspace;
+  agent::command_body body;
+  answer<agent_answer> to;
+  names_actor coordinator;                ///< With create: hears that it is over.
+  std::shared_ptr<start_run_request> pin; ///< Set: pin a version for this run instead of a command.
+  session::accept_turn turn;     ///< With pin: what the session is to accept, but for the version.
+  session_id session;            ///< With pin.
+  answer<accepted_run> accepted; ///< With pin.
+  bool replayed = false;
+  std::int64_t version = 0;
+};
+
+struct names_mail {
+  event_origin origin;
+  workspace_id workspace;
+  names::claim claim;
+  std::shared_ptr<create_agent_request> create; ///< What follows the claim.
+  answer<agent_answer> to;
+};
+
+struct key_mail {
+  event_origin origin;
+  key::command command;
+  answer<key_answer> to;
+  bool replayed = false;
+};
+using key_actor = caf::typed_actor<caf::reacts_to<key_mail>, caf::reacts_to<append_done>,
+                                   caf::reacts_to<leave_atom>>;
+
+struct workspace_mail {
+  event_origin origin;
+  workspace::command command;
+  answer<workspace_answer> to;
+  bool replayed = false;
+};
+using workspace_actor = caf::typed_actor<caf::reacts_to<workspace_mail>,
+                                         caf::reacts_to<append_done>, caf::reacts_to<leave_atom>>;
+
+/// Mail for an entity that may have no actor now.
+struct to_session {
+  session_id id;
+  session_mail mail;
+};
+struct to_run {
+  run_id id;
+  run_mail mail;
+};
+struct to_agent {
+  agent_id id;
+  agent_mail mail;
+};
+/// What an entity tells the directory of itself.
+struct entity_idle { ///< May be passivated; `now`: at once.
+  stream_id stream;
+  bool now = false;
+};
+struct entity_left { ///< Answer to leave_atom; `stays`: it has work again.
+  stream_id stream;
+  bool stays = false;
+};
+struct entity_broken { ///< It ends because its state cannot be trusted; it is to be rebuilt.
+  stream_id stream;
+};
+struct wake_stream { ///< Recovery or a timer: see what its state asks for.
+  stream_id stream;
+  bool timer = false;
+};
+struct queue_level {
+  workspace_id workspace;
+  std::size_t queued = 0;
+};
+/// A request of the engine's callers.
+struct directory_request {
+  std::variant<std::pair<start_run_request, answer<accepted_run>>,
+               std::pair<post_message_request, answer<accepted_run>>,
+               std::pair<cancel_session_request, answer<session_answer>>,
+               std::pair<create_agent_request, answer<agent_answer>>,
+               std::pair<change_version_request, answer<agent_answer>>,
+               std::pair<create_key_request, answer<key_answer>>,
+               std::pair<revoke_key_request, answer<key_answer>>,
+               std::pair<create_workspace_request, answer<workspace_answer>>>
+      body;
+};
+/// The DIRECTORY. Finds or rebuilds the actor of an id; passivates idle ones; the single-writer
+/// rule lives here.
+using directory_actor =
+    caf::typed_actor<caf::reacts_to<directory_request>, caf::reacts_to<to_session>,
+                     caf::reacts_to<to_run>, caf::reacts_to<to_agent>, caf::reacts_to<entity_idle>,
+                     caf::reacts_to<entity_left>, caf::reacts_to<entity_broken>,
+                     caf::reacts_to<wake_stream>, caf::reacts_to<queue_level>,
+                     caf::reacts_to<tick_atom>, caf::reacts_to<drain_atom>>;
+
+/// Due times of passivated and live entities alike.
+struct arm_timer {
+  stream_id stream;
+  std::optional<std::int64_t> due_ms; ///< Nothing: disarm.
+};
+using timer_wheel_actor = caf::typed_actor<caf::reacts_to<arm_timer>, caf::reacts_to<tick_atom>>;
+
+/// Takes artifacts over, away from the actors' thread.
+struct take_artifact_mail {
+  std::string work_dir;
+  std::int64_t attempt = 0;
+  harness::frame frame;
+  run_actor by;
+  session_id session;
+  workspace_id workspace;
+};
+/// A work folder that is not needed any more.
+struct remove_folder {
+  std::string path;
+};
+using importer_actor =
+    caf::typed_actor<caf::reacts_to<take_artifact_mail>, caf::reacts_to<remove_folder>>;
+
+} // namespace runledger
+
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(runledger::append_done)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(runledger::append_batch)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(runledger::group_done)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(runledger::session_mail)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(runledger::dispatch_entry)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(runledger::run_mail)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(runledger::worker_mail)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(runledger::slot_released)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(runledger::slot_ready)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(runledger::slot_tainted)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(runledger::slot_empty)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(runledger::forget_run)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(runledger::agent_mail)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(runledger::names_mail)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(runledger::creation_over)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(runledger::key_mail)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(runledger::workspace_mail)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(runledger::to_session)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(runledger::to_run)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(runledger::to_agent)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(runledger::entity_idle)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(runledger::entity_left)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(runledger::entity_broken)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(runledger::wake_stream)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(runledger::queue_level)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(runledger::directory_request)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(runledger::arm_timer)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(runledger::take_artifact_mail)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(runledger::remove_folder)

@@ -1,0 +1,185 @@
+#include "actors/ledger_gateway_actor.hpp"
+
+#include "events/fail_point.hpp"
+#include "events/planted_bugs.hpp"
+
+#include <caf/actor_system.hpp>
+#include <caf/event_based_actor.hpp>
+#include <caf/send.hpp>
+#include <caf/typed_event_based_actor.hpp>
+
+#include <chrono>
+#include <deque>
+
+namespace runledger {
+
+namespace {
+
+constexpr std::size_t group_requests_max = 1024;
+constexpr std::size_t group_bytes_max = 8 * 1024 * 1024;
+constexpr int slow_down_ms = 2; // Per group, while the views are too far behind.
+
+/// Sends a message back: it arrives behind everything that could run when it left, so that all of
+/// it joins the group. This is how a group fills without waiting.
+class bouncer final : public caf::event_based_actor {
+public:
+  bouncer(caf::actor_config& cfg, ledger_gateway to)
+      : caf::event_based_actor(cfg), to_(std::move(to)) {}
+  caf::behavior make_behavior() override {
+    return {[this](flush_atom) { caf::anon_send(to_, flush_atom_v); }};
+  }
+  void on_exit() override { to_ = nullptr; }
+
+private:
+  ledger_gateway to_;
+};
+
+std::size_t bytes_of(const append_request& request) {
+  std::size_t bytes = 0;
+  for (const auto& r : request.events)
+    bytes += r->event.data.size() + 512;
+  return bytes;
+}
+
+class gateway final : public ledger_gateway::base {
+public:
+  gateway(caf::actor_config& cfg, services_ptr s, std::int64_t watchdog_ms)
+      : ledger_gateway::base(cfg), services_(std::move(s)), watchdog_ms_(watchdog_ms) {}
+
+  behavior_type make_behavior() override {
+    bouncer_ = system().spawn<bouncer>(caf::actor_cast<ledger_gateway>(this));
+    return {[this](append_batch& batch) {
+              queue_.push_back(std::move(batch));
+              ask_to_flush();
+            },
+            [this](flush_atom) { flush(); }, [this](const group_done& done) { finish(done); },
+            [this](tick_atom, std::uint64_t group) { time_out(group); }};
+  }
+
+  const char* name() const override { return "ledger gateway"; }
+
+  void on_exit() override {
+    caf::anon_send_exit(bouncer_, caf::exit_reason::user_shutdown);
+    queue_.clear();
+    appending_.clear();
+  }
+
+private:
+  struct writer {
+    std::uint64_t ticket;
+    append_sink reply_to;
+    std::size_t events;
+  };
+
+  void ask_to_flush() {
+    if (flush_asked_ || !appending_.empty() || queue_.empty())
+      return;
+    flush_asked_ = true;
+    if (views_too_far_behind())
+      delayed_send(this, std::chrono::milliseconds{slow_down_ms}, flush_atom_v);
+    else
+      caf::anon_send(bouncer_, flush_atom_v);
+  }
+
+  bool views_too_far_behind() const {
+    if (!services_->view_position)
+      return false;
+    auto lag = services_->log.end_offset(0) - services_->view_position();
+    return lag > static_cast<std::int64_t>(services_->settings.max_view_lag);
+  }
+
+  void flush() {
+    flush_asked_ = false;
+    if (!appending_.empty() || queue_.empty())
+      return;
+    std::vector<append_request> group;
+    std::size_t bytes = 0;
+    while (!queue_.empty() && group.size() < group_requests_max && bytes < group_bytes_max) {
+      auto& next = queue_.front();
+      bytes += bytes_of(next.request);
+      appending_.push_back({next.ticket, std::move(next.reply_to), next.request.events.size()});
+      group.push_back(std::move(next.request));
+      queue_.pop_front();
+    }
+    if (planted(bug::answer_before_commit))
+      answer_early();
+    fail_point("before_append");
+    hand_over(std::move(group));
+  }
+
+  /// The log may complete before append returns (then nothing is sent around) or later, from its
+  /// own thread.
+  void hand_over(std::vector<append_request> group) {
+    auto number = ++group_;
+    struct meeting {
+      std::atomic<int> stage{0}; // 0: append runs; 1: it returned first; 2: the results came first.
+      std::vector<append_result> results;
+    };
+    auto shared = std::make_shared<meeting>();
+    auto self = caf::actor_cast<ledger_gateway>(this);
+    services_->log.append(std::move(group),
+                          [shared, self, number](std::vector<append_result> results) {
+                            shared->results = std::move(results);
+                            int expected = 0;
+                            if (!shared->stage.compare_exchange_strong(expected, 2))
+                              caf::anon_send(self, group_done{number, std::move(shared->results)});
+                          });
+    int expected = 0;
+    if (shared->stage.compare_exchange_strong(expected, 1))
+      delayed_send(this, std::chrono::milliseconds{watchdog_ms_}, tick_atom_v, number);
+    else
+      finish(group_done{number, std::move(shared->results)});
+  }
+
+  void finish(const group_done& done) {
+    if (done.group != group_ || appending_.empty())
+      return; // The watchdog was first.
+    fail_point("after_append");
+    std::uint64_t events = 0;
+    for (std::size_t i = 0; i < appending_.size(); ++i) {
+      auto result = i < done.results.size() ? done.results[i] : append_result{};
+      if (result.outcome == append_outcome::accepted)
+        events += appending_[i].events;
+      if (!planted(bug::answer_before_commit))
+        caf::anon_send(appending_[i].reply_to,
+                       append_done{appending_[i].ticket, std::move(result)});
+    }
+    appending_.clear();
+    services_->counters.appended_events.fetch_add(events, std::memory_order_relaxed);
+    services_->counters.append_groups.fetch_add(1, std::memory_order_relaxed);
+    if (auto why = services_->log.failed(); why && !dead_) {
+      dead_ = true;
+      services_->on_fatal(*why);
+    }
+    ask_to_flush();
+  }
+
+  void time_out(std::uint64_t group) {
+    if (group == group_ && !appending_.empty())
+      finish(group_done{group, std::vector<append_result>(appending_.size())});
+  }
+
+  void answer_early() {
+    for (const auto& w : appending_)
+      caf::anon_send(w.reply_to,
+                     append_done{w.ticket, {append_outcome::accepted, verdict::accepted, {}}});
+  }
+
+  services_ptr services_;
+  std::int64_t watchdog_ms_;
+  caf::actor bouncer_;
+  std::deque<append_batch> queue_;
+  std::vector<writer> appending_; // Of the group at the log; empty: none.
+  std::uint64_t group_ = 0;
+  bool flush_asked_ = false;
+  bool dead_ = false;
+};
+
+} // namespace
+
+ledger_gateway spawn_ledger_gateway(caf::actor_system& sys, services_ptr s,
+                                    std::int64_t watchdog_ms) {
+  return sys.spawn<gateway>(std::move(s), watchdog_ms);
+}
+
+} // namespace runledger

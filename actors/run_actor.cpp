@@ -1,0 +1,576 @@
+#include "actors/run_actor.hpp"
+
+#include "actors/entity_shell.hpp"
+#include "actors/history.hpp"
+#include "events/fail_point.hpp"
+#include "events/timeline.hpp"
+
+#include <caf/actor_system.hpp>
+#include <caf/typed_event_based_actor.hpp>
+
+#include <filesystem>
+
+namespace runledger {
+
+namespace {
+
+payload json_payload(std::string json) {
+  return payload{std::move(json), {}};
+}
+
+/// What a frame means for the run. Nothing for frames that are no business of a run's.
+std::optional<run::frame_body> body_of(harness::frame& f) {
+  using type = harness::frame_type;
+  switch (f.type) {
+    case type::step_start:
+      return run::start_step{f.key, f.name, f.kind, f.timeout_ms, f.max_cost};
+    case type::step_done:
+      return run::finish_step{f.key, json_payload(std::move(f.payload))};
+    case type::step_fail:
+      return run::fail_step{
+          f.key, {f.code.empty() ? "step_failed" : f.code, f.message}, f.retryable};
+    case type::message:
+      return run::note{run::message_emitted{f.role, json_payload(std::move(f.payload)), {}}};
+    case type::tool_call:
+      return run::note{run::tool_called{f.key, f.tool, json_payload(std::move(f.payload)), {}}};
+    case type::tool_result:
+      return run::note{run::tool_returned{f.key,
+                                          f.tool,
+                                          json_payload(std::move(f.payload)),
+                                          json_payload(std::move(f.error_json)),
+                                          {}}};
+    case type::checkpoint:
+      return run::note{run::checkpoint_saved{json_payload(std::move(f.payload)), {}}};
+    case type::usage:
+      return run::note{
+          run::usage_reported{f.tokens_in, f.tokens_out, f.cost, f.model, f.category, f.key, {}}};
+    case type::log:
+      return run::note{run::logged{f.level, f.message, json_payload(std::move(f.payload)), {}}};
+    case type::result:
+      return run::succeed{json_payload(std::move(f.payload))};
+    case type::error:
+      return run::fail{{f.code.empty() ? "agent_error" : f.code, f.message}, f.retryable};
+    default:
+      return std::nullopt;
+  }
+}
+
+class run_impl final : public run_actor::base, public entity_shell<run_impl, run_traits, run_mail> {
+public:
+  using shell = entity_shell<run_impl, run_traits, run_mail>;
+  friend shell;
+
+  run_impl(caf::actor_config& cfg, services_ptr s, run_id id, session_id session,
+           workspace_id workspace)
+      : run_actor::base(cfg),
+        shell(std::move(s), stream_of(id)),
+        id_(std::move(id)),
+        session_(std::move(session)),
+        workspace_(std::move(workspace)) {}
+
+  behavior_type make_behavior() override {
+    load();
+    if (first_) {
+      session_ = session_id{first_->event.partition_key};
+      workspace_ = first_->event.workspace;
+      origin_ = {
+          {}, first_->event.correlation_id, first_->event.principal, first_->event.traceparent};
+    }
+    recover();
+    return {[this](run_mail& mail) { receive(std::move(mail)); },
+            [this](const append_done& done) { on_append_done(done); },
+            [this](leave_atom) { leave(); }};
+  }
+
+  const char* name() const override { return "run"; }
+
+private:
+  // -- mail in ---------------------------------------------------------------------------------
+
+  void receive(run_mail mail) {
+    if (auto* granted = std::get_if<run_granted>(&mail.body)) {
+      workspace_ = granted->entry.workspace;
+      session_ = granted->entry.session;
+    }
+    if (auto* frame = std::get_if<run_frame>(&mail.body);
+        frame && !importing_ && starts_import(*frame))
+      return;
+    // Frames take effect in their order: what follows an artifact waits until it is taken over.
+    if (importing_ && std::holds_alternative<run_frame>(mail.body)) {
+      held_.push_back(std::move(mail));
+      return;
+    }
+    if (std::holds_alternative<artifact_taken>(mail.body))
+      importing_ = false;
+    take(std::move(mail));
+    release_held();
+  }
+
+  void release_held() {
+    while (!importing_ && !held_.empty()) {
+      auto next = std::move(held_.front());
+      held_.pop_front();
+      receive(std::move(next));
+    }
+  }
+
+  bool starts_import(const run_frame& frame) {
+    if (frame.frame.type != harness::frame_type::artifact || frame.attempt != state_.attempt
+        || !launched_)
+      return false;
+    if (!frame.frame.id.empty() && state_.frames.contains(frame.frame.id))
+      return false; // Known: it is acknowledged again, and nothing is read.
+    importing_ = true;
+    take_artifact_mail mail;
+    mail.work_dir = launched_->work_dir;
+    mail.attempt = frame.attempt;
+    mail.frame = frame.frame;
+    mail.by = caf::actor_cast<run_actor>(this);
+    mail.session = session_;
+    mail.workspace = workspace_;
+    caf::anon_send(services_->importer, std::move(mail));
+    return true;
+  }
+
+  // -- decide ----------------------------------------------------------------------------------
+
+  bool decide_mail(run_mail& mail, std::vector<run::event>& facts) {
+    auto body = command_of(mail);
+    complete_origin(mail);
+    if (!body)
+      return true;
+    auto decided =
+        run::decide(state_, {services_->clock.now(), services_->ids.random(), std::move(*body)});
+    if (!decided)
+      return take_refusal(mail, decided.error());
+    facts = std::move(decided->facts);
+    mail.decided = std::move(*decided);
+    return true;
+  }
+
+  /// Rule 1: a run's id follows from its session and the command that its first event names as its
+  /// cause.
+  void complete_origin(run_mail& mail) {
+    if (head_.seq == 0) {
+      auto* granted = std::get_if<run_granted>(&mail.body);
+      auto accepting = granted != nullptr && granted->entry.accepting ? granted->entry.accepting
+                                                                      : read_accepting();
+      if (accepting) {
+        mail.origin.causation_id = accepting->event.causation_id;
+        origin_ = {{},
+                   accepting->event.correlation_id,
+                   accepting->event.principal,
+                   accepting->event.traceparent};
+      }
+    } else if (mail.origin.causation_id.empty()) {
+      mail.origin.causation_id = stream_.value + ':' + std::to_string(head_.seq);
+    }
+    if (mail.origin.principal.empty())
+      mail.origin.principal = id_.value;
+    if (mail.origin.correlation_id.empty())
+      mail.origin.correlation_id = origin_.correlation_id;
+    if (mail.origin.traceparent.empty())
+      mail.origin.traceparent = origin_.traceparent;
+  }
+
+  record_ptr read_accepting() {
+    auto seq = accepted_seq();
+    if (seq == 0)
+      return nullptr;
+    auto records = services_->log.read_stream(stream_of(session_), seq, 1);
+    return records && !records->empty() ? records->front() : nullptr;
+  }
+
+  std::optional<run::command_body> command_of(run_mail& mail) {
+    return std::visit(
+        overloaded{
+            [](std::monostate) -> std::optional<run::command_body> { return std::nullopt; },
+            [&](run_granted& granted) { return command_of_grant(granted); },
+            [](run_frame& frame) -> std::optional<run::command_body> {
+              if (frame.frame.type == harness::frame_type::artifact) // Known by its id.
+                return run::frame{frame.attempt, frame.frame.id,
+                                  run::note{run::artifact_published{}}};
+              auto id = frame.frame.id;
+              auto body = body_of(frame.frame);
+              if (!body)
+                return std::nullopt;
+              return run::frame{frame.attempt, std::move(id), std::move(*body)};
+            },
+            [](attempt_gone& gone) -> std::optional<run::command_body> {
+              return run::end_attempt{gone.attempt, gone.error, gone.counted, gone.final};
+            },
+            [&](artifact_taken& taken) -> std::optional<run::command_body> {
+              return command_of_artifact(taken);
+            },
+            [&](cancel_run& cancel) -> std::optional<run::command_body> {
+              return run::cancel{session_, cancel.turn, cancel.reason};
+            },
+            [](timer_due&) -> std::optional<run::command_body> { return run::fire_timers{}; }},
+        mail.body);
+  }
+
+  std::optional<run::command_body> command_of_grant(run_granted& granted) {
+    if (run::terminal(state_.at))
+      return run::start{};
+    read_input(granted);
+    auto problem = granted.problem;
+    if (!granted.entry.fact)
+      problem = {"ledger_corrupt", "The run's input cannot be read from the ledger."};
+    else if (problem.empty())
+      problem = resolve_environment(*granted.how);
+    if (!problem.empty())
+      return run::refuse{session_, granted.entry.turn, std::move(problem)};
+    run::start ask;
+    ask.session = session_;
+    ask.turn = granted.entry.turn;
+    ask.agent = granted.entry.agent;
+    ask.agent_version = granted.entry.agent_version;
+    ask.limits = granted.entry.fact->limits;
+    ask.retry = granted.how->retry;
+    ask.drain_ms = granted.how->drain_ms;
+    ask.worker = granted.worker;
+    return ask;
+  }
+
+  void read_input(run_granted& granted) {
+    auto& entry = granted.entry;
+    if (entry.fact && entry.accepting)
+      return;
+    auto records = services_->log.read_stream(stream_of(session_), entry.accepted_seq, 1);
+    if (!records || records->empty())
+      return;
+    auto fact = decode<session::event>(records->front()->event);
+    if (!fact || !std::holds_alternative<session::turn_accepted>(*fact))
+      return;
+    entry.accepting = records->front();
+    entry.fact =
+        std::make_shared<const session::turn_accepted>(std::get<session::turn_accepted>(*fact));
+  }
+
+  failure resolve_environment(const recipe& how) {
+    environment_.clear();
+    for (const auto& v : how.env) {
+      if (v.secret.empty()) {
+        environment_.emplace_back(v.name, v.text);
+        continue;
+      }
+      auto secret = services_->settings.secret ? services_->settings.secret(v.secret, workspace_)
+                                               : std::nullopt;
+      if (!secret)
+        return {"secret_missing", "The secret `" + v.secret + "` is not there for this workspace."};
+      environment_.emplace_back(v.name, std::move(*secret));
+    }
+    return {};
+  }
+
+  std::optional<run::command_body> command_of_artifact(artifact_taken& taken) {
+    if (!taken.problem.empty())
+      return run::end_attempt{taken.attempt, {"artifact_refused", taken.problem}, true, false};
+    run::artifact_published fact;
+    // The same file under the same frame id is the same artifact, in whatever attempt.
+    fact.artifact =
+        artifact_id{"art_" + derive_ulid({"artifact", id_.value, std::to_string(head_.seq + 1)})};
+    fact.title = taken.frame.name.empty()
+                     ? std::filesystem::path{taken.frame.path}.filename().string()
+                     : taken.frame.name;
+    fact.media_type =
+        taken.frame.media_type.empty() ? "application/octet-stream" : taken.frame.media_type;
+    fact.size_bytes = static_cast<std::int64_t>(taken.blob->size);
+    fact.content = taken.blob->id;
+    return run::frame{taken.attempt, taken.frame.id, run::note{std::move(fact)}};
+  }
+
+  /// True: settle it although nothing is decided.
+  bool take_refusal(run_mail& mail, const run::refusal& why) {
+    if (std::holds_alternative<run_granted>(mail.body)) {
+      if (why.why == run::rejection::already_ended)
+        mail.decided.effects.emplace_back(run::announce_end{});
+      return true;
+    }
+    if (why.why == run::rejection::protocol_error && launched_) {
+      end_attempt_later({"protocol_error", why.detail});
+    }
+    return true;
+  }
+
+  void end_attempt_later(failure error) {
+    run_mail mail;
+    mail.body = attempt_gone{state_.attempt, std::move(error), true, false, false};
+    caf::anon_send(caf::actor_cast<run_actor>(this), std::move(mail));
+  }
+
+  void give_back(const run_granted& granted) {
+    caf::anon_send(granted.by, worker_mail{finish_run{id_, true}});
+  }
+
+  // -- after the commit ------------------------------------------------------------------------
+
+  void after_commit(const record_ptr& r) {
+    if (r->event.seq == 1)
+      first_record_ = r;
+    if (r->due_ms != armed_) {
+      armed_ = r->due_ms;
+      caf::anon_send(services_->timers, arm_timer{stream_, armed_});
+    }
+  }
+
+  void settle(run_mail& mail) {
+    if (const auto* gone = std::get_if<attempt_gone>(&mail.body))
+      alone_ = alone_ || gone->alone;
+    for (auto& one : mail.decided.effects)
+      std::visit([&](auto& effect) { perform(mail, effect); }, one);
+    flush_lines();
+    const auto* granted = std::get_if<run_granted>(&mail.body);
+    if (granted != nullptr && !launched_)
+      give_back(*granted);
+  }
+
+  void perform(run_mail& mail, const run::launch&) {
+    auto& granted = std::get<run_granted>(mail.body);
+    launched_.emplace();
+    launched_->by = granted.by;
+    launched_->slug = granted.entry.fact->agent_slug;
+    begin_run begin;
+    begin.run = id_;
+    begin.session = session_;
+    begin.workspace = workspace_;
+    begin.attempt = state_.attempt;
+    begin.by = caf::actor_cast<run_actor>(this);
+    begin.how = granted.how;
+    begin.agent = state_.agent;
+    begin.agent_version = state_.agent_version;
+    begin.environment = std::move(environment_);
+    prepare_folders(begin, granted);
+    launched_->work_dir = begin.work_dir;
+    if (!write_run_start(begin, granted))
+      return;
+    caf::anon_send(granted.by, worker_mail{std::move(begin)});
+  }
+
+  void prepare_folders(begin_run& begin, const run_granted& granted) {
+    const auto& data = services_->settings.data_dir;
+    auto pool = data + "/work/" + state_.agent.value + "-" + std::to_string(state_.agent_version);
+    begin.work_dir = pool + '/' + id_.value;
+    if (granted.how->pool && !granted.entry.alone)
+      begin.pool_dir = pool;
+    begin.raw_log = data + "/logs/" + id_.value + ".log";
+    std::error_code ignored;
+    if (!std::filesystem::create_directory(begin.work_dir, ignored))
+      std::filesystem::create_directories(begin.work_dir, ignored);
+  }
+
+  /// False: the history could not be read; the attempt ends.
+  bool write_run_start(begin_run& begin, const run_granted& granted) {
+    harness::run_start start;
+    start.run = id_.value;
+    start.session = session_.value;
+    start.attempt = static_cast<std::uint32_t>(state_.attempt);
+    start.agent_id = state_.agent.value;
+    start.agent_slug = granted.entry.fact->agent_slug;
+    start.agent_version = static_cast<std::uint32_t>(state_.agent_version);
+    start.workdir = begin.work_dir;
+    start.limits_json = limits_json(state_.limits);
+    start.prompt_json = as_frame_member(granted.entry.fact->prompt, services_->blobs,
+                                        begin.work_dir, "/input/prompt", start.blobs);
+    start.initial_state_json = as_frame_member(granted.entry.fact->initial_state, services_->blobs,
+                                               begin.work_dir, "/input/initial_state", start.blobs);
+    auto history = read_or_derive_history(begin, granted);
+    if (!history) {
+      end_attempt_later({"ledger_corrupt", history.error().detail});
+      return false;
+    }
+    start.history = std::move(*history);
+    begin.lines = harness::run_start_lines(start);
+    return true;
+  }
+
+  /// The first attempt of a session's first turn has no history that is not at hand.
+  result<std::vector<harness::history_item>, read_error>
+  read_or_derive_history(const begin_run& begin, const run_granted& granted) {
+    if (state_.turn == 1 && state_.attempt == 1 && first_record_)
+      return history_of({granted.entry.accepting, first_record_}, services_->blobs, id_,
+                        begin.work_dir);
+    return read_history(services_->log, services_->blobs, session_, id_, begin.work_dir);
+  }
+
+  static std::string limits_json(const run_limits& limits) {
+    std::string out;
+    json_writer json{out};
+    json.begin_object();
+    if (limits.max_cost_micro_usd)
+      json.raw_member("max_cost_usd", to_usd(*limits.max_cost_micro_usd));
+    if (limits.max_steps)
+      json.member("max_steps", *limits.max_steps);
+    if (limits.timeout_ms) {
+      auto ms = *limits.timeout_ms;
+      json.raw_member("timeout_seconds",
+                      ms % 1000 == 0 ? std::to_string(ms / 1000) : to_usd(micro_usd{ms * 1000}));
+    }
+    json.end_object();
+    return out;
+  }
+
+  void perform(run_mail&, const run::go& e) {
+    say(harness::step_go_line(id_.value, e.key, static_cast<std::uint32_t>(e.attempt)));
+  }
+  void perform(run_mail&, const run::give_cached& e) {
+    std::vector<harness::blob_descriptor> files;
+    auto output = launched_ ? as_frame_member(e.output, services_->blobs, launched_->work_dir,
+                                              "/output", files)
+                            : std::string{};
+    say(harness::step_cached_line(id_.value, e.key,
+                                  output.empty() && files.empty() ? "null" : output, files));
+  }
+  void perform(run_mail&, const run::give_up& e) {
+    std::string error;
+    json_writer{error}
+        .begin_object()
+        .member("code", e.error.code)
+        .member("message", e.error.message)
+        .end_object();
+    say(harness::step_give_up_line(id_.value, e.key, error));
+  }
+  void perform(run_mail&, const run::acknowledge& e) { say(harness::ack_line(id_.value, e.id)); }
+  void perform(run_mail&, const run::drain& e) { say(harness::cancel_line(id_.value, e.drain_ms)); }
+  void perform(run_mail&, const run::stop& e) { let_go(e.clean); }
+  void perform(run_mail&, const run::announce_end&) {
+    let_go(true);
+    session_mail mail;
+    mail.origin.causation_id = stream_.value + ':' + std::to_string(head_.seq);
+    mail.origin.principal = "system";
+    mail.workspace = workspace_;
+    mail.body = session::end_turn{id_, std::string{run::to_string(state_.at)}};
+    mail.at_end = std::make_shared<const run::state>(state_);
+    caf::anon_send(services_->directory, to_session{session_, std::move(mail)});
+    remove_work_folder();
+    caf::anon_send(services_->directory, entity_idle{stream_, true});
+  }
+  void perform(run_mail&, const run::requeue&) {
+    if (state_.at != run::phase::backing_off
+        || to_ms(*state_.backoff_due) > to_ms(services_->clock.now()))
+      return; // The timer will ask again.
+    dispatch_entry entry;
+    entry.run = id_;
+    entry.session = session_;
+    entry.workspace = workspace_;
+    entry.turn = state_.turn;
+    entry.agent = state_.agent;
+    entry.agent_version = state_.agent_version;
+    entry.alone = alone_;
+    entry.again = true;
+    entry.accepted_seq = accepted_seq();
+    caf::anon_send(services_->dispatcher, std::move(entry));
+  }
+
+  /// Where the session accepted this run.
+  std::uint64_t accepted_seq() {
+    if (accepted_seq_ == 0)
+      if (auto s = fold_stream<session_traits>(services_->log, stream_of(session_)))
+        if (const auto* turn = session::find(s->state, id_))
+          accepted_seq_ = turn->seq;
+    return accepted_seq_;
+  }
+
+  void say(std::string line) { lines_ += line; }
+
+  void flush_lines() {
+    if (!lines_.empty() && launched_)
+      caf::anon_send(launched_->by, worker_mail{write_lines{id_, std::move(lines_)}});
+    lines_.clear();
+  }
+
+  void let_go(bool clean) {
+    flush_lines();
+    if (launched_)
+      caf::anon_send(launched_->by, worker_mail{finish_run{id_, clean}});
+    launched_.reset();
+    held_.clear();
+    importing_ = false;
+  }
+
+  void remove_work_folder() {
+    if (state_.agent.empty())
+      return;
+    std::error_code ignored;
+    std::filesystem::path dir = services_->settings.data_dir + "/work/" + state_.agent.value + "-"
+                                + std::to_string(state_.agent_version) + '/' + id_.value;
+    if (!std::filesystem::remove(dir, ignored) && ignored)
+      caf::anon_send(services_->importer, remove_folder{dir.string()});
+  }
+
+  void refuse(run_mail& mail, errc, const read_error* damage) {
+    if (const auto* granted = std::get_if<run_granted>(&mail.body))
+      give_back(*granted);
+    if (launched_) { // The harness waits for an answer that will not come: a later attempt goes on.
+      caf::anon_send(launched_->by, worker_mail{finish_run{id_, false}});
+      launched_.reset();
+    }
+    if (damage == nullptr)
+      break_off();
+  }
+
+  // -- life ------------------------------------------------------------------------------------
+
+  void recover() {
+    armed_ = run::due_ms(state_);
+    if (armed_)
+      caf::anon_send(services_->timers, arm_timer{stream_, armed_});
+    if (state_.at == run::phase::running) {
+      run_mail mail;
+      mail.origin.principal = "system";
+      mail.body = attempt_gone{state_.attempt,
+                               {"server_restarted", "The server ended during the attempt."},
+                               false,
+                               false,
+                               false};
+      take(std::move(mail));
+      return;
+    }
+    if (state_.at == run::phase::absent)
+      return;
+    run_mail none;
+    for (auto& one : run::recover(state_))
+      std::visit([&](auto& effect) { perform(none, effect); }, one);
+  }
+
+  void leave() {
+    bool stays = !idle() || run::open(state_);
+    caf::anon_send(services_->directory, entity_left{stream_, stays});
+    if (!stays)
+      quit();
+  }
+
+  const workspace_id& workspace_of(const run_mail&) const { return workspace_; }
+  const std::string& partition_key_of(const run_mail&) const { return session_.value; }
+  const event_origin& origin_of(const run_mail& mail) const { return mail.origin; }
+
+  /// The attempt's harness.
+  struct launch_place {
+    worker_actor by;
+    std::string slug, work_dir;
+  };
+
+  run_id id_;
+  session_id session_;
+  workspace_id workspace_;
+  std::optional<launch_place> launched_;
+  std::vector<std::pair<std::string, std::string>>
+      environment_;     // Between the grant and the launch.
+  event_origin origin_; // Of the request that asked for the run, for what follows from it.
+  std::string lines_;   // To the harness, until the round ends.
+  std::deque<run_mail> held_;
+  record_ptr first_record_;
+  std::optional<std::int64_t> armed_;
+  std::uint64_t accepted_seq_ = 0;
+  bool importing_ = false;
+  bool alone_ = false;
+};
+
+} // namespace
+
+run_actor spawn_run(caf::actor_system& sys, services_ptr s, run_id id, session_id session,
+                    workspace_id workspace) {
+  return sys.spawn<run_impl>(std::move(s), std::move(id), std::move(session), std::move(workspace));
+}
+
+} // namespace runledger

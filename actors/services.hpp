@@ -1,0 +1,54 @@
+#pragma once
+
+#include "actors/interfaces.hpp"
+
+#include <atomic>
+#include <functional>
+
+namespace runledger {
+
+/// Counters that actors keep for engine::stats; atomics, because other threads read them.
+struct engine_counters {
+  std::atomic<std::uint64_t> appended_events{0}, append_groups{0}, rejected_appends{0};
+  std::atomic<std::uint64_t> live_actors{0}, queued_runs{0}, running_runs{0}, live_processes{0};
+  std::atomic<std::uint64_t> recovered_streams{0};
+  std::atomic<bool> recovered{false};
+};
+
+/// What every actor needs of the others and of the outside. Built by the engine before any message
+/// is sent; the handles are cleared at the end, so that the circle of references opens.
+struct services {
+  services(engine_settings given, const engine_parts& parts, id_source& id_generator,
+           std::function<void(std::string_view)> to_operator)
+      : settings(std::move(given)),
+        log(parts.log),
+        blobs(parts.blobs),
+        harness(parts.harness),
+        clock(parts.clock),
+        ids(id_generator),
+        view_position(parts.view_position),
+        on_fatal(parts.on_fatal),
+        warn(std::move(to_operator)) {}
+
+  engine_settings settings;
+  event_log& log;
+  blob_store& blobs;
+  harness::harness_host& harness;
+  const wall_clock& clock;
+  id_source& ids; ///< Actors' thread only.
+  std::function<std::int64_t()> view_position;
+  std::function<void(std::string)> on_fatal;
+  std::function<void(std::string_view)> warn; ///< One line for the operator's log.
+  std::uint64_t epoch = 0;
+  std::string ledger_id;
+  engine_counters counters;
+
+  ledger_gateway gateway;
+  directory_actor directory;
+  dispatcher_actor dispatcher;
+  timer_wheel_actor timers;
+  importer_actor importer;
+};
+using services_ptr = std::shared_ptr<services>;
+
+} // namespace runledger

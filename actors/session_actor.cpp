@@ -1,0 +1,265 @@
+#include "actors/session_actor.hpp"
+
+#include "actors/entity_shell.hpp"
+#include "events/fail_point.hpp"
+
+#include <caf/actor_system.hpp>
+#include <caf/typed_event_based_actor.hpp>
+
+#include <unordered_map>
+
+namespace runledger {
+
+namespace {
+
+constexpr std::int64_t retry_after_ms = 1000; // After the ledger could not write.
+
+class session_impl final : public session_actor::base,
+                           public entity_shell<session_impl, session_traits, session_mail> {
+public:
+  using shell = entity_shell<session_impl, session_traits, session_mail>;
+  friend shell;
+
+  session_impl(caf::actor_config& cfg, services_ptr s, session_id id)
+      : session_actor::base(cfg), shell(std::move(s), stream_of(id)), id_(std::move(id)) {}
+
+  behavior_type make_behavior() override {
+    load();
+    perform(session::recover(state_));
+    return {[this](session_mail& mail) {
+              // The run's end is durable: who waits for it need not wait for the session's own
+              // event.
+              if (const auto* ended = std::get_if<session::end_turn>(&mail.body))
+                announce(ended->run, mail.at_end);
+              take(std::move(mail));
+            },
+            [this](const append_done& done) { on_append_done(done); },
+            [this](leave_atom) { leave(); }};
+  }
+
+  const char* name() const override { return "session"; }
+
+private:
+  bool decide_mail(session_mail& mail, std::vector<session::event>& facts) {
+    if (std::holds_alternative<std::monostate>(mail.body))
+      return true; // Awake is all that was asked.
+    session::command asked{services_->clock.now(), mail.workspace, {}};
+    std::visit(overloaded{[](std::monostate) {}, [&](auto& body) { asked.body = body; }},
+               mail.body);
+    if (pass_on_to_agent(mail))
+      return false;
+    if (too_many_turns(asked)) {
+      mail.accepted.refuse(errc::queue_full, "Too many messages wait in this session.");
+      return false;
+    }
+    auto decided = session::decide(state_, asked);
+    if (!decided) {
+      answer_refusal(mail, decided.error());
+      return false;
+    }
+    facts = std::move(decided->facts);
+    mail.decided = std::move(*decided);
+    return true;
+  }
+
+  /// A keyed first request: known here, or to be pinned to a version by its agent before it can be
+  /// accepted.
+  bool pass_on_to_agent(session_mail& mail) {
+    if (!mail.unpinned || state_.at != session::phase::absent)
+      return false;
+    agent_mail pin;
+    auto agent = std::get<session::accept_turn>(mail.body).agent;
+    pin.origin = mail.origin;
+    pin.workspace = mail.workspace;
+    pin.pin = std::move(mail.unpinned);
+    pin.turn = std::get<session::accept_turn>(mail.body);
+    pin.session = id_;
+    pin.accepted = std::move(mail.accepted);
+    caf::anon_send(services_->directory, to_agent{agent, std::move(pin)});
+    return true;
+  }
+
+  bool too_many_turns(const session::command& asked) const {
+    const auto* turn = std::get_if<session::accept_turn>(&asked.body);
+    return turn != nullptr && session::find(state_, turn->run) == nullptr
+           && state_.turns.size() - state_.first_open > services_->settings.max_queued;
+  }
+
+  void after_commit(const record_ptr& r) {
+    if (auto fact = decode_accepted(*r))
+      accepted_[fact->run.value] = {fact, r};
+  }
+
+  static std::shared_ptr<const session::turn_accepted> decode_accepted(const record& r) {
+    auto fact = decode<session::event>(r.event);
+    if (!fact || !std::holds_alternative<session::turn_accepted>(*fact))
+      return nullptr;
+    return std::make_shared<const session::turn_accepted>(
+        std::get<session::turn_accepted>(std::move(*fact)));
+  }
+
+  /// Effects first, then the answers: an answer may bring the next request at once.
+  void settle(session_mail& mail) {
+    if (std::holds_alternative<std::monostate>(mail.body))
+      perform(session::recover(state_));
+    perform(mail.decided.effects);
+    fail_point("before_answer");
+    std::visit(overloaded{[&](const session::accept_turn& ask) { answer_accepted(mail, ask); },
+                          [&](const session::cancel&) {
+                            mail.changed(session_answer{id_, state_, mail.decided.replayed});
+                          },
+                          [](const auto&) {}},
+               mail.body);
+    fail_point("after_answer");
+    if (idle())
+      accepted_.clear();
+    rest();
+  }
+
+  void answer_accepted(session_mail& mail, const session::accept_turn& ask) {
+    accepted_run out;
+    out.session = id_;
+    out.replayed = mail.decided.replayed;
+    if (auto found = accepted_.find(ask.run.value); found != accepted_.end()) {
+      out.fact = found->second.first;
+      out.accepting = found->second.second;
+    } else if (!read_accepted(ask.run, out)) {
+      mail.accepted.refuse(errc::ledger_unavailable, "The accepting event could not be read.");
+      return;
+    }
+    out.accepted_at = out.accepting->event.time;
+    if (!ask.first)
+      out.session_state = state_;
+    if (mail.on_end)
+      listen(ask.run, std::move(mail.on_end));
+    mail.accepted(std::move(out));
+  }
+
+  bool read_accepted(const run_id& run, accepted_run& out) {
+    const auto* turn = session::find(state_, run);
+    auto records = services_->log.read_stream(stream_, turn->seq, 1);
+    if (!records || records->empty())
+      return false;
+    out.accepting = records->front();
+    out.fact = decode_accepted(*out.accepting);
+    return out.fact != nullptr;
+  }
+
+  /// For a run that has ended already the end is read from its stream.
+  void listen(const run_id& run, end_listener listener) {
+    const auto* turn = session::find(state_, run);
+    if (turn == nullptr || !turn->ended()) {
+      listeners_.emplace(run.value, std::move(listener));
+      return;
+    }
+    auto ended = fold_stream<run_traits>(services_->log, stream_of(run));
+    if (ended)
+      listener({run, std::make_shared<const run::state>(std::move(ended->state))});
+  }
+
+  void announce(const run_id& run, const std::shared_ptr<const run::state>& at_end) {
+    auto [first, last] = listeners_.equal_range(run.value);
+    for (auto i = first; i != last && at_end; ++i)
+      i->second({run, at_end});
+    listeners_.erase(first, last);
+  }
+
+  void answer_refusal(session_mail& mail, session::rejection why) {
+    auto code = errc::not_found;
+    if (why == session::rejection::terminated)
+      code = errc::session_terminated;
+    else if (why == session::rejection::idempotency_conflict)
+      code = errc::idempotency_conflict;
+    mail.accepted.refuse(code);
+    mail.changed.refuse(code);
+    rest();
+  }
+
+  void refuse(session_mail& mail, errc code, const read_error* damage) {
+    mail.accepted(refusal_of(code, damage));
+    mail.changed(refusal_of(code, damage));
+    if (damage == nullptr
+        && session::open(state_)) // What was not written is found again by looking at the state.
+      caf::anon_send(services_->timers,
+                     arm_timer{stream_, to_ms(services_->clock.now()) + retry_after_ms});
+    rest();
+  }
+
+  void perform(const std::vector<session::effect>& effects) {
+    for (const auto& one : effects)
+      std::visit(overloaded{[&](const session::dispatch_current&) { dispatch(); },
+                            [&](const session::cancel_runs&) { cancel_all(); }},
+                 one);
+  }
+
+  void dispatch() {
+    const auto* turn = session::current(state_);
+    if (turn == nullptr || state_.at != session::phase::active)
+      return;
+    dispatch_entry entry;
+    entry.run = turn->run;
+    entry.session = id_;
+    entry.workspace = state_.workspace;
+    entry.turn = turn->number;
+    entry.accepted_seq = turn->seq;
+    entry.agent = state_.agent;
+    entry.agent_version = state_.agent_version;
+    constexpr std::size_t carried_bytes_max = 4096; // A long queue must not hold long inputs.
+    auto known = accepted_.find(turn->run.value);
+    if (known != accepted_.end() && known->second.second->event.data.size() <= carried_bytes_max) {
+      entry.fact = known->second.first;
+      entry.accepting = known->second.second;
+    }
+    caf::anon_send(services_->dispatcher, std::move(entry));
+  }
+
+  void cancel_all() {
+    for (const auto& turn : state_.turns) {
+      if (turn.ended())
+        continue;
+      caf::anon_send(services_->dispatcher, forget_run{turn.run});
+      run_mail mail;
+      mail.origin.causation_id = stream_.value + ':' + std::to_string(head_.seq);
+      mail.origin.principal = "system";
+      mail.workspace = state_.workspace;
+      mail.session = id_;
+      mail.body = cancel_run{state_.reason, turn.number};
+      caf::anon_send(services_->directory, to_run{turn.run, std::move(mail)});
+    }
+  }
+
+  /// Nothing to do and nobody waiting: the directory may take the actor away.
+  void rest() {
+    if (idle() && listeners_.empty())
+      caf::anon_send(services_->directory,
+                     entity_idle{stream_, state_.at == session::phase::terminated});
+  }
+
+  void leave() {
+    bool stays = !idle() || !listeners_.empty();
+    caf::anon_send(services_->directory, entity_left{stream_, stays});
+    if (!stays)
+      quit();
+  }
+
+  const workspace_id& workspace_of(const session_mail& mail) const {
+    return state_.workspace.empty() ? mail.workspace : state_.workspace;
+  }
+  const std::string& partition_key_of(const session_mail&) const { return stream_.value; }
+  const event_origin& origin_of(const session_mail& mail) const { return mail.origin; }
+
+  session_id id_;
+  /// What this actor accepted itself, while its answers are owed.
+  std::unordered_map<std::string,
+                     std::pair<std::shared_ptr<const session::turn_accepted>, record_ptr>>
+      accepted_;
+  std::unordered_multimap<std::string, end_listener> listeners_;
+};
+
+} // namespace
+
+session_actor spawn_session(caf::actor_system& sys, services_ptr s, session_id id) {
+  return sys.spawn<session_impl>(std::move(s), std::move(id));
+}
+
+} // namespace runledger
