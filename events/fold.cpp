@@ -22,17 +22,28 @@ std::uint64_t read_unsigned(std::string_view data, std::string_view quoted_name)
   return value;
 }
 
+/// `partition.opened` founds a partition, so nothing stands before it; a claim comes after it.
 verdict judge_epoch(const partition_head& partition, const record& r) {
-  if (r.event.type == opened_type)
-    return r.epoch == 0 && partition.epoch == 0 ? verdict::accepted : verdict::wrong_epoch;
+  if (r.event.type == opened_type) {
+    bool first = partition.partition_count == 0 && partition.epoch == 0 && r.event.seq == 1;
+    return first && r.epoch == 0 ? verdict::accepted : verdict::wrong_epoch;
+  }
   if (r.event.type == claimed_type) {
     auto claimed = read_unsigned(r.event.data, "\"epoch\":");
-    return claimed == partition.epoch + 1 && r.epoch == claimed ? verdict::accepted
-                                                                : verdict::wrong_epoch;
+    bool next = partition.partition_count != 0 && claimed == partition.epoch + 1;
+    return next && r.epoch == claimed ? verdict::accepted : verdict::wrong_epoch;
   }
   if (planted(bug::fold_accepts_old_epoch))
     return verdict::accepted;
   return r.epoch == partition.epoch ? verdict::accepted : verdict::wrong_epoch;
+}
+
+/// True for `part_<topic>_<n>` with the partition's own number.
+bool is_own_stream(const partition_head& partition, const stream_id& stream) {
+  if (kind_of(stream) != stream_kind::partition)
+    return false;
+  auto digits = std::string_view{stream.value}.substr(stream.value.rfind('_') + 1);
+  return digits == std::to_string(partition.partition);
 }
 
 /// Rule 1 for the first event: the key is the stream itself, or for a run the session from which it
@@ -48,12 +59,15 @@ verdict judge_partition(const partition_head& partition, const stream_head* head
   const auto& e = r.event;
   if (r.partition != partition.partition)
     return verdict::wrong_partition;
+  bool governs = e.type == opened_type || e.type == claimed_type;
+  if (governs && !is_own_stream(partition, e.stream))
+    return verdict::wrong_partition;
   if (head != nullptr)
     return e.partition_key == head->partition_key ? verdict::accepted : verdict::wrong_partition;
   if (!first_key_fits(e))
     return verdict::wrong_partition;
   if (kind_of(e.stream) == stream_kind::partition) // Written to its partition explicitly.
-    return verdict::accepted;
+    return is_own_stream(partition, e.stream) ? verdict::accepted : verdict::wrong_partition;
   return partition_for(e.partition_key, partition.partition_count) == partition.partition
              ? verdict::accepted
              : verdict::wrong_partition;

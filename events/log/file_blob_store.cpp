@@ -106,7 +106,8 @@ result<std::unique_ptr<file_blob_store>, std::string> file_blob_store::open(std:
   constexpr char hex[] = "0123456789abcdef";
   for (unsigned i = 0; made && i < 256; ++i)
     made = make_folder(root + '/' + hex[i >> 4] + hex[i & 15]);
-  if (!made || !sync_folder(root))
+  auto parent = std::filesystem::absolute(root).parent_path().string();
+  if (!made || !sync_folder(root) || !sync_folder(parent))
     return "the blob folder " + root + " cannot be used: " + error_text(errno);
   remove_leftovers(root + "/tmp");
   return store;
