@@ -216,8 +216,9 @@ void running_process::adopt_inner(pid_t pid) {
   else
     inner_gone_ = true;
   if (limit_processes_inside_) {
-    rlimit most{spec_.resources.processes + own_processes,
-                spec_.resources.processes + own_processes};
+    rlim_t n =
+        spec_.resources.processes + 1; // Itself counts in its namespace, bubblewrap does not.
+    rlimit most{n, n};
     if (::prlimit(pid, RLIMIT_NPROC, &most, nullptr) != 0)
       stop("sandbox_unavailable", std::string{"RLIMIT_NPROC: "} + std::strerror(errno));
   }
@@ -597,9 +598,9 @@ void running_process::kill_tree() {
 }
 
 std::vector<pid_t> running_process::members() const {
-  std::vector<pid_t> out = group_.members();
-  if (!out.empty())
-    return out;
+  if (!group_.empty())
+    return group_.members();
+  std::vector<pid_t> out;
   auto all = all_processes();
   for (const auto& one : descendants(all, pid_))
     out.push_back(one.pid);
