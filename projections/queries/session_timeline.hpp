@@ -16,7 +16,7 @@ struct timeline_page {
   std::vector<timeline_entry> items; ///< Oldest first.
   std::uint64_t scanned = 0; ///< Every item up to this seq was looked at: where to go on (items
                              ///< that a filter left out included).
-  bool at_end = false; ///< There is nothing behind `scanned` now.
+  bool at_end = false;       ///< There is nothing behind `scanned` now.
 };
 
 /// Items of a session after `since`, at most `limit`. Nothing: no such session in this workspace.
