@@ -69,7 +69,7 @@ void frames_through_a_pipe(process_host& host, const std::string& data) {
 } // namespace
 
 int main() {
-  scratch_folder data;
+  temp_folder data;
   process_host host{{.data_dir = data.path()}};
   spawn_to_ready(host, data.path(), sandbox_mode::required, "sandboxed");
   spawn_to_ready(host, data.path(), sandbox_mode::none, "direct");

@@ -62,7 +62,7 @@ protected:
     return told("open('" + path + "', '" + mode + "').close()\ntold['opened'] = True");
   }
 
-  scratch_folder data;
+  temp_folder data;
   process_host host{{.data_dir = data.path()}};
 };
 
@@ -98,7 +98,7 @@ TEST_F(sandbox, tells_its_layers) {
 
 // Goal: files of the host and of other runs are not there; those of the system cannot be changed.
 TEST_F(sandbox, files_of_the_host) {
-  auto neighbour = data.path() + "/work/run_2";
+  auto neighbour = data.path() + "/folders/run_2";
   std::filesystem::create_directories(neighbour);
   write_text(neighbour + "/secret", "x");
   EXPECT_EQ(opening("/etc/shadow"), R"({"error": "FileNotFoundError"})");
@@ -116,7 +116,7 @@ TEST_F(sandbox, files_of_the_host) {
                            "/dev/new", "/etc/new", "/etc/passwd"})
     EXPECT_TRUE(mentions(opening(path, "a"), "Error")) << path;
   EXPECT_EQ(opening("new", "w"), R"({"opened": true})");
-  EXPECT_TRUE(std::filesystem::exists(data.path() + "/work/run_1/new"));
+  EXPECT_TRUE(std::filesystem::exists(data.path() + "/folders/run_1/new"));
 }
 
 // Goal: /tmp and /dev/shm are private and bounded.
@@ -148,8 +148,9 @@ TEST_F(sandbox, privileges) {
            "':\\t' in l)\n"
            "told = {k: s[k] for k in ('CapEff', 'CapPrm', 'CapBnd', 'CapAmb', 'NoNewPrivs', "
            "'Seccomp')}"),
-      R"({"CapEff": "0000000000000000", "CapPrm": "0000000000000000", "CapBnd": "0000000000000000", )"
-      R"("CapAmb": "0000000000000000", "NoNewPrivs": "1", "Seccomp": "2"})");
+      R"({"CapEff": "0000000000000000", "CapPrm": "0000000000000000", )"
+      R"("CapBnd": "0000000000000000", "CapAmb": "0000000000000000", "NoNewPrivs": "1", )"
+      R"("Seccomp": "2"})");
 }
 
 // Goal: system calls that an agent has no business with are refused, and clone3 looks absent.
@@ -225,7 +226,7 @@ TEST_F(sandbox, memory) {
 
 // Goal: mounts appear with their modes; a source that passes a link is refused.
 TEST_F(sandbox, mounts) {
-  scratch_folder shared;
+  temp_folder shared;
   std::filesystem::create_directories(shared.path() + "/in");
   std::filesystem::create_directories(shared.path() + "/out");
   write_text(shared.path() + "/in/a", "x");
@@ -253,7 +254,7 @@ TEST_F(sandbox, artifacts_through_links) {
   told("os.symlink('/etc/passwd', 'link'); os.symlink('/etc', 'folder'); os.mkfifo('fifo'); "
        "os.mkdir('sub')\n"
        "open('sub/fine', 'w').write('x')");
-  auto folder = data.path() + "/work/run_1";
+  auto folder = data.path() + "/folders/run_1";
   for (const char* path :
        {"link", "folder/passwd", "fifo", "sub", "../run_1/sub/fine", "/etc/passwd", "nothing"})
     EXPECT_FALSE(take_artifact(folder, path, 1 << 20)) << path;
@@ -311,7 +312,7 @@ TEST_F(sandbox, limits_without_control_groups) {
 TEST_F(sandbox, server_without_privileges) {
   if (::geteuid() != 0)
     GTEST_SKIP() << "this whole run is without privileges";
-  scratch_folder theirs;
+  temp_folder theirs;
   constexpr uid_t somebody = 12'345;
   ASSERT_EQ(::chown(theirs.path().c_str(), somebody, somebody), 0);
   auto spec = rude(theirs.path(), {"ready", "forks=300"});
@@ -337,7 +338,7 @@ TEST_F(sandbox, server_without_privileges) {
 // next start's sweep.
 TEST(sandbox_death, harnesses_die_with_the_server) {
   for (auto mode : {sandbox_mode::required, sandbox_mode::none}) {
-    scratch_folder data;
+    temp_folder data;
     auto mark = "mark-of-" + std::filesystem::path{data.path()}.filename().string();
     int ready[2];
     ASSERT_EQ(::pipe(ready), 0);

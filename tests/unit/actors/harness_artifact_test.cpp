@@ -36,8 +36,8 @@ protected:
     return taken ? "" : taken.error().message;
   }
 
-  scratch_folder data;
-  std::string work = data.path() + "/work";
+  temp_folder data;
+  std::string work = data.path() + "/folders";
 };
 
 } // namespace
@@ -110,8 +110,8 @@ TEST_F(harness_artifact, stores_blobs_safely) {
 
 // Goal: the sum covers every level, follows no link, and comes in portions.
 TEST(harness_disk, sums_up_in_portions) {
-  scratch_folder data;
-  scratch_folder elsewhere;
+  temp_folder data;
+  temp_folder elsewhere;
   write_text(elsewhere.path() + "/big", std::string(8 << 20, 'x'));
   auto folder = data.path();
   for (int i = 0; i < 20; ++i) {
@@ -162,7 +162,7 @@ TEST(harness_lines, token_bucket) {
 // Goal: a log is appended to over the attempts of a run, its bound counts what is there, and no
 // link is followed.
 TEST(harness_log, appends_within_its_bound) {
-  scratch_folder data;
+  temp_folder data;
   auto path = data.path() + "/logs/run.log";
   for (int i = 0; i < 3; ++i)
     raw_log{path, 10}.append("12345");
@@ -175,7 +175,7 @@ TEST(harness_log, appends_within_its_bound) {
 
 // Goal: control groups of both versions are found where /proc says, and what is missing is told.
 TEST(harness_cgroup, finds_hierarchies) {
-  scratch_folder data;
+  temp_folder data;
   auto unified = data.path() + "/unified";
   std::filesystem::create_directories(unified + "/service");
   write_text(data.path() + "/cgroup", "1:memory:/mine\n0::/service\n");
