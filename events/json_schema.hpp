@@ -1,25 +1,58 @@
 #pragma once
 
 #include "events/json.hpp"
+#include "events/result.hpp"
 
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
-/// JSON Schema draft 7 for `state_schema`: an allow-list of keywords, so that what is not supported is refused when
-/// the schema is registered and never ignored.
+/// JSON Schema draft 7, the part that can be checked safely on a server: what is not supported is
+/// refused when a schema is registered, never ignored.
+///
+/// Numbers are compared exactly, whatever their length; `pattern` goes through RE2 alone; time and
+/// depth of a check are bounded (docs/decisions/0012). References stay inside of the schema.
 namespace runledger::json_schema {
 
-struct mismatch {
-  std::string path;    ///< JSON Pointer (RFC 6901) into the value, or into the schema for check().
-  std::string message; ///< One sentence.
+/// One reason why a schema is not acceptable: a path below it and a sentence.
+struct problem {
+  std::vector<std::string> path; ///< `{"properties", "name", "pattern"}`
+  std::string message, type;     ///< type: a stable code such as `unsupported_keyword`.
 };
 
-/// Whether a schema may be registered; the first keyword that is not supported, with its place.
-std::optional<mismatch> check(const json::value& schema);
+/// Where a value does not fit its schema.
+struct mismatch {
+  std::string path; ///< JSON Pointer (RFC 6901) into the value; empty: the value itself.
+  std::string message;
+};
 
-/// The first place where `value` does not fit a schema that check() has let pass. Compiled schemas are cached by
-/// their text. Any thread.
-std::optional<mismatch> validate(std::string_view schema, const json::value& value);
+/// A schema made ready to check values. Immutable; any thread.
+class compiled {
+public:
+  /// Every problem found is reported. Copies what it needs of `schema`.
+  static result<std::shared_ptr<const compiled>, std::vector<problem>>
+  make(const json::value& schema);
+  ~compiled();
+  compiled(const compiled&) = delete;
+  compiled& operator=(const compiled&) = delete;
+
+  /// The first mismatch that is met; nothing if the value fits.
+  std::optional<mismatch> validate(const json::value& v) const;
+
+private:
+  friend class compiler;
+  struct content;
+  explicit compiled(std::unique_ptr<const content> c);
+  std::unique_ptr<const content> content_;
+};
+
+/// What is wrong with a schema, all of it; empty: it can be used.
+std::vector<problem> check(const json::value& schema);
+
+/// Checks a value against the text of a schema that check() accepted. Compiled schemas are kept,
+/// the most recently used ones first. Any thread. A text that is no such schema fits nothing.
+std::optional<mismatch> validate(std::string_view schema_text, const json::value& v);
 
 } // namespace runledger::json_schema
