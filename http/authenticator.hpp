@@ -1,6 +1,7 @@
 #pragma once
 
 #include "events/result.hpp"
+#include "http/problem.hpp"
 #include "http/request.hpp"
 
 #include <string>
@@ -8,9 +9,11 @@
 
 namespace runledger::http {
 
-/// Why nobody was recognised; the edge answers 401 with this text.
+/// Why nobody was recognised; the edge answers with this text.
 struct auth_refusal {
   std::string detail;
+  /// `unauthorized`, or `not_ready` while the keys are not known yet.
+  fault why = fault::unauthorized;
 };
 
 /// The port through which the edge learns who asks. Called on the HTTP thread for every request of

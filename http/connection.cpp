@@ -309,7 +309,7 @@ std::optional<http::problem> connection::admit() {
   if (route_->who == access::keyed) {
     auto who = edge_.who.authenticate(head_.authorization, head_.api_key);
     if (!who)
-      return http::problem::of(fault::unauthorized, std::move(who.error().detail));
+      return http::problem::of(who.error().why, std::move(who.error().detail));
     request_.caller_ = std::move(*who);
     if (!allows(request_.caller_->scopes, route_->needs))
       return http::problem::of(fault::forbidden);

@@ -1,0 +1,57 @@
+#pragma once
+
+#include "actors/engine.hpp"
+#include "events/log/blob_store.hpp"
+#include "events/log/event_log.hpp"
+#include "events/time.hpp"
+#include "http/key_ring.hpp"
+#include "http/net.hpp"
+#include "http/query_pool.hpp"
+#include "http/requests/recipe_body.hpp"
+#include "http/signed_url.hpp"
+#include "http/sse_hub.hpp"
+#include "projections/runner.hpp"
+#include "projections/view_reader.hpp"
+
+#include <atomic>
+#include <chrono>
+#include <functional>
+#include <memory>
+#include <string>
+
+namespace runledger::http {
+
+/// How far the server has come. Only ever goes up.
+enum class stage : std::uint8_t {
+  starting, ///< The ledger is being taken up, the views catch up.
+  serving,
+  draining, ///< No new work; what is under way ends.
+};
+
+/// What handlers work on: everything behind the edge. All that is named here outlives the server.
+/// HTTP thread only, except `at`.
+struct route_context {
+  net::io_context& io;
+  event_log& log;
+  blob_store& blobs;
+  views::view_runner& views;
+  const wall_clock& clock;
+  key_ring& keys;
+  const url_signer& urls;
+  std::string data_dir;        ///< Absolute.
+  std::string scheme = "http"; ///< Of links to this server.
+  recipe_rules recipes;
+
+  // Set before the stage is `serving`; handlers of keyed routes run from then on only.
+  engine* actors = nullptr;
+  std::unique_ptr<views::view_reader> reader; ///< For single rows, on the HTTP thread.
+  std::unique_ptr<query_pool> queries;
+  std::unique_ptr<sse_hub> streams;
+
+  std::atomic<stage> at = stage::starting;
+  /// Appends metrics of the edge; set by whoever made the server.
+  std::function<void(std::string&)> edge_metrics;
+  std::chrono::steady_clock::time_point started = std::chrono::steady_clock::now();
+};
+
+} // namespace runledger::http

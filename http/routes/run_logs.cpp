@@ -1,0 +1,72 @@
+#include "events/json_writer.hpp"
+#include "http/routes/events.hpp"
+#include "http/routes/handlers.hpp"
+#include "http/routes/reading.hpp"
+#include "http/routes/refusals.hpp"
+#include "projections/queries/run_by_id.hpp"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+
+namespace runledger::http::routes {
+
+namespace {
+
+constexpr std::chrono::seconds link_lives{900};
+
+std::string raw_log_path(std::string_view run) {
+  return "/api/v1/runs/" + std::string{run} + "/log/raw";
+}
+
+} // namespace
+
+void run_log_events(route_context& c, const request& rq, reply r) {
+  answer_events(c, rq, stream_subject::kind::run_log, std::string{rq.param("run")}, std::move(r));
+}
+
+void run_log_link(route_context& c, const request& rq, reply r) {
+  auto origin = c.scheme + "://" + std::string{rq.header("Host").value_or("localhost")};
+  answer_here(
+      c, std::move(r),
+      [&c, origin = std::move(origin), workspace = workspace_id{rq.caller()->workspace},
+       run =
+           std::string{rq.param("run")}](views::view_reader& reader) -> result<rendered, problem> {
+        auto row = views::run_by_id(reader, workspace, run);
+        if (!row)
+          return problem_of(row.error());
+        if (!*row)
+          return no_such("run");
+        if (!run::terminal((*row)->phase))
+          return problem::of(fault::not_found, "The log is complete when the run has ended.");
+        const auto path = raw_log_path(run);
+        rendered out;
+        json_writer{out.body}
+            .begin_object()
+            .member("url",
+                    origin + path + '?' + c.urls.query("GET", path, c.clock.now() + link_lives))
+            .member("expires_in_seconds", link_lives.count())
+            .end_object();
+        return out;
+      });
+}
+
+void download_run_log(route_context& c, const request& rq, reply r) {
+  const auto run = rq.param("run");
+  if (!is_id(run, "run_")
+      || !c.urls.check("GET", raw_log_path(run), rq.query("expires").value_or(""),
+                       rq.query("signature").value_or(""), c.clock.now()))
+    return r.problem(fault::forbidden, "This link is not valid any more.");
+  const auto path = c.data_dir + "/logs/" + std::string{run} + ".log";
+  download what;
+  what.file = unique_fd{::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW)};
+  struct stat about {};
+  if (!what.file || ::fstat(what.file.get(), &about) != 0 || about.st_size == 0)
+    return r.text(status::ok, "text/plain; charset=utf-8", {}); // The run wrote nothing.
+  what.size = static_cast<std::uint64_t>(about.st_size);
+  what.media_type = "text/plain; charset=utf-8";
+  what.attachment = std::string{run} + ".log";
+  r.header("X-Content-Type-Options", "nosniff");
+  r.file(std::move(what));
+}
+
+} // namespace runledger::http::routes
