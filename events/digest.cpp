@@ -71,10 +71,12 @@ digest sha256_hasher::finish() {
 
 void append_hex(std::string& out, const digest& d) {
   constexpr char hex[] = "0123456789abcdef";
-  for (auto b : d.bytes) {
-    out.push_back(hex[b >> 4]);
-    out.push_back(hex[b & 15]);
+  char text[64];
+  for (std::size_t i = 0; i < d.bytes.size(); ++i) {
+    text[2 * i] = hex[d.bytes[i] >> 4];
+    text[2 * i + 1] = hex[d.bytes[i] & 15];
   }
+  out.append(text, sizeof text);
 }
 
 std::string to_hex(const digest& d) {

@@ -36,7 +36,8 @@ public:
   view_runner(const view_runner&) = delete;
   view_runner& operator=(const view_runner&) = delete;
 
-  /// Called after each commit with what it changed. Before start().
+  /// Called after each commit with what it changed, before the position shows it: whoever is told
+  /// by when_caught_up comes after the listener. Before start().
   void on_change(std::function<void(const change_set&)> listener);
 
   /// Starts the thread: it opens the file, or rebuilds it beside if it cannot be trusted or is of

@@ -7,9 +7,11 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <deque>
 #include <mutex>
+#include <vector>
 
 namespace runledger {
 
@@ -31,6 +33,31 @@ void sync_folder(const std::string& folder) {
   ::close(fd);
 }
 
+/// Makes the WAL `bytes` long with zeros, which hold no frame. A flush of a growing file writes the
+/// file system's own journal as well. Without room it stays as it is.
+void preallocate_wal(sqlite::connection& db, const std::string& wal, std::int64_t bytes) {
+  int fd = ::open(wal.c_str(), O_RDWR | O_CLOEXEC);
+  if (fd < 0)
+    return;
+  std::vector<char> zeros(std::size_t{1} << 20);
+  if (db.exec("BEGIN IMMEDIATE")) { // Nobody adds frames meanwhile.
+    auto used = ::lseek(fd, 0, SEEK_END);
+    auto at = used;
+    while (at >= 0 && at < bytes) {
+      auto size = std::min(zeros.size(), static_cast<std::size_t>(bytes - at));
+      auto written = ::pwrite(fd, zeros.data(), size, at);
+      if (written <= 0) {
+        (void)!::ftruncate(fd, used);
+        break;
+      }
+      at += written;
+    }
+    ::fdatasync(fd);
+    (void)db.exec("ROLLBACK");
+  }
+  ::close(fd);
+}
+
 /// What a record takes in memory, about.
 std::size_t weight(const record& r) {
   return r.event.data.size() + 640;
@@ -44,9 +71,9 @@ std::string place(const read_error& e) {
 }
 
 result<sqlite::connection, std::string> open_writing(const std::string& path,
-                                                     const std::string& folder, int busy_ms) {
+                                                     const sqlite_log_options& options) {
   bool is_new = ::access(path.c_str(), F_OK) != 0;
-  auto db = sqlite::connection::open(path, sqlite::open_mode::create, busy_ms);
+  auto db = sqlite::connection::open(path, sqlite::open_mode::create, options.busy_timeout_ms);
   if (!db)
     return db.error().message;
   auto mode = db->query_text("PRAGMA journal_mode = WAL");
@@ -59,7 +86,8 @@ result<sqlite::connection, std::string> open_writing(const std::string& path,
   if (auto ready = sqlite::prepare_ledger_file(*db, path, true); !ready)
     return ready.error();
   if (is_new)
-    sync_folder(folder);
+    sync_folder(options.folder);
+  preallocate_wal(*db, path + "-wal", options.wal_preallocated_bytes);
   return std::move(*db);
 }
 
@@ -110,7 +138,7 @@ result<void, std::string> sqlite_log::start() {
       return known.error();
     return load_partition_state();
   }
-  auto db = open_writing(path_, options_.folder, options_.busy_timeout_ms);
+  auto db = open_writing(path_, options_);
   if (!db)
     return db.error();
   auto second = sqlite::connection::open(path_, sqlite::open_mode::read_write, 0);

@@ -19,8 +19,10 @@ struct sqlite_log_options {
   std::size_t recent_records = 8192;                ///< Kept in memory for readers near the end...
   std::size_t recent_bytes = std::size_t{16} << 20; ///< ...and so many bytes of data at most.
   std::int64_t checkpoint_bytes = std::int64_t{16} << 20; ///< New WAL that wakes the checkpointer.
-  /// Where the writer itself finishes the checkpoint, so that the WAL begins anew.
+  /// Where the writer finishes a checkpoint although much of it is left.
   std::int64_t wal_limit_bytes = std::int64_t{192} << 20;
+  /// The WAL is made so long at the start: a flush of a file that does not grow costs half.
+  std::int64_t wal_preallocated_bytes = std::int64_t{24} << 20;
   int busy_timeout_ms = 2000; ///< For another program's write lock.
 };
 
@@ -36,6 +38,11 @@ struct sqlite_log_figures {
 /// The ledger in one SQLite file, `DATA/ledger.db`, that any SQLite tool can read: table `events`
 /// with a column per attribute, `unfinished`, `meta`. WAL with synchronous=FULL: a group is one
 /// transaction and one fsync. One partition, topic `ledger`.
+///
+/// The WAL: when 16 MiB of it are new, the checkpointer moves them into the file while the writer
+/// goes on; when little is left the writer moves the rest between two groups, and the next group
+/// begins at the WAL's start again. So it stays short, is written in place, and commits do not
+/// wait.
 ///
 /// Threads: append by one thread, which also runs listener and completion before append returns;
 /// reads by any, each on a connection of its own. Recent records are shared from memory. A passive

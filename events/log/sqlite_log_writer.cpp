@@ -11,6 +11,9 @@ namespace {
 
 constexpr std::string_view opened_type = "dev.runledger.partition.opened.v1";
 
+/// So many the writer moves itself: a millisecond or two.
+constexpr std::int64_t quick_checkpoint_pages = 256;
+
 int note_wal_pages(void* target, sqlite3*, const char*, int pages) {
   *static_cast<std::int64_t*>(target) = pages;
   return SQLITE_OK;
@@ -315,30 +318,38 @@ bool sqlite_log::writer::write_unfinished() {
   return true;
 }
 
+/// Three steps: the checkpointer moves what there is; again, while the writer has added much
+/// meanwhile; then the writer moves the rest, so that the next transaction can begin at the WAL's
+/// start. A reader that still needs the WAL's end only puts that off.
 void sqlite_log::writer::tend_wal() {
   if (dead_)
     return;
-  auto checkpoint_pages = options_.checkpoint_bytes / page_bytes_;
   if (wal_pages_ < asked_at_pages_) { // The WAL has begun anew.
     asked_at_pages_ = 0;
-    finishing_ = false;
+    draining_ = false;
   }
-  bool due = wal_pages_ - asked_at_pages_ >= checkpoint_pages;
-  if (finishing_ && checkpointer_->idle()) {
-    // Little is left to move; afterwards the next transaction starts at the WAL's beginning, unless
-    // a reader still needs its end. Then the checkpointer comes back first.
-    finishing_ = false;
+  auto fresh = wal_pages_ - asked_at_pages_;
+  if (!draining_) {
+    if (fresh * page_bytes_ < options_.checkpoint_bytes)
+      return;
+    draining_ = true;
+  } else if (!checkpointer_->idle()) {
+    return;
+  } else if (fresh <= quick_checkpoint_pages || wal_bytes() >= options_.wal_limit_bytes) {
+    draining_ = false;
     asked_at_pages_ = wal_pages_;
-    auto done = checkpoint_passively(db_);
-    if (done)
-      ++finished_;
-    else if (!heals(done.error()))
-      dead_ = "the ledger's checkpoint failed: " + done.error().message;
-  } else if (due && !finishing_) {
-    asked_at_pages_ = wal_pages_;
-    finishing_ = wal_bytes() >= options_.wal_limit_bytes;
-    checkpointer_->request();
+    return finish_checkpoint();
   }
+  asked_at_pages_ = wal_pages_;
+  checkpointer_->request();
+}
+
+void sqlite_log::writer::finish_checkpoint() {
+  auto done = checkpoint_passively(db_);
+  if (done)
+    ++finished_;
+  else if (!heals(done.error()))
+    dead_ = "the ledger's checkpoint failed: " + done.error().message;
 }
 
 } // namespace runledger

@@ -65,6 +65,7 @@ private:
   bool run(sqlite::statement& s);
   bool note_ledger_id(const envelope& e);
   void undo();
+  void finish_checkpoint();
   append_result failure(bool at_commit);
   void remember_error();
 
@@ -87,7 +88,7 @@ private:
   std::int64_t page_bytes_ = 4096;
   std::int64_t wal_pages_ = 0;
   std::int64_t asked_at_pages_ = 0; ///< The WAL's size at the last request for a checkpoint.
-  bool finishing_ = false;          ///< The WAL is at its limit and the checkpointer was asked.
+  bool draining_ = false;           ///< The checkpointer was asked, and the rest is to follow.
   std::uint64_t finished_ = 0;      ///< Checkpoints that the writer finished.
 };
 

@@ -10,17 +10,16 @@ struct timeline_entry {
   std::string json;
   bool ends_run = false;     ///< A terminal run_status.
   bool ends_session = false; ///< session_terminated.
-  std::string type = {};     ///< The item's: `event:` in a stream.
 };
 
 struct timeline_page {
   std::vector<timeline_entry> items; ///< Oldest first.
   std::uint64_t scanned = 0; ///< Every item up to this seq was looked at: where to go on (items
                              ///< that a filter left out included).
-  bool at_end = false; ///< There is nothing behind `scanned` now.
+  bool at_end = false;       ///< There is nothing behind `scanned` now.
 };
 
-/// Items of a session after `since`, at most `limit` or about 1 MiB, whichever is less. Nothing: no such session in this workspace.
+/// Items of a session after `since`, at most `limit`. Nothing: no such session in this workspace.
 /// Read from the ledger by position; a damaged event shows as `unreadable`.
 answer<std::optional<timeline_page>> session_timeline(view_reader& reader,
                                                       const workspace_id& workspace,

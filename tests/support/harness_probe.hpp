@@ -1,6 +1,7 @@
 #pragma once
 
 #include "actors/harness/process_host.hpp"
+#include "tests/support/temp_folder.hpp"
 
 #include <chrono>
 #include <condition_variable>
@@ -87,25 +88,6 @@ private:
   heard heard_;
 };
 
-class scratch_folder {
-public:
-  scratch_folder() {
-    std::string pattern =
-        (std::filesystem::temp_directory_path() / "runledger-test-XXXXXX").string();
-    path_ = std::filesystem::canonical(::mkdtemp(pattern.data())).string();
-  }
-  scratch_folder(const scratch_folder&) = delete;
-  scratch_folder& operator=(const scratch_folder&) = delete;
-  ~scratch_folder() {
-    std::error_code ignored;
-    std::filesystem::remove_all(path_, ignored);
-  }
-  const std::string& path() const { return path_; }
-
-private:
-  std::string path_;
-};
-
 inline std::string read_text(const std::string& path) {
   std::ifstream file{path, std::ios::binary};
   return {std::istreambuf_iterator<char>{file}, {}};
@@ -123,7 +105,7 @@ inline harness::process_spec rude(const std::string& data, std::vector<std::stri
   spec.command.insert(spec.command.end(), arguments.begin(), arguments.end());
   spec.files = {{"rude_harness.py",
                  read_text(std::string{RUNLEDGER_SOURCE_DIR} + "/tests/support/rude_harness.py")}};
-  spec.work_dir = data + "/work/" + run;
+  spec.work_dir = data + "/folders/" + run;
   spec.run = run;
   spec.session = "sess_1";
   spec.attempt = 1;

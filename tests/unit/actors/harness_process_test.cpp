@@ -31,7 +31,7 @@ protected:
     return rude(data.path(), std::move(arguments));
   }
 
-  scratch_folder data;
+  temp_folder data;
   process_host host{{.data_dir = data.path()}};
   process_handle process = process_handle::none;
 };
@@ -315,7 +315,7 @@ TEST_P(harness_process, environment_is_exact) {
     if (at != std::string::npos)
       payload.erase(at, entry.size());
   };
-  auto work = data.path() + "/work/run_1";
+  auto work = data.path() + "/folders/run_1";
   expect("RUNLEDGER_RUN_ID", "run_1");
   expect("RUNLEDGER_SESSION_ID", "sess_1");
   expect("RUNLEDGER_ATTEMPT", "1");
@@ -409,9 +409,9 @@ TEST_P(harness_process, refuses_hostile_specs) {
   escaping.files.emplace_back("../../evil", "x");
   EXPECT_EQ(exit_of(start(escaping)).reason, "start_failed");
   auto linked = spec_of({"ready"});
-  std::filesystem::create_directories(data.path() + "/work");
-  std::filesystem::create_symlink("/etc", data.path() + "/work/link");
-  linked.work_dir = data.path() + "/work/link";
+  std::filesystem::create_directories(data.path() + "/folders");
+  std::filesystem::create_symlink("/etc", data.path() + "/folders/link");
+  linked.work_dir = data.path() + "/folders/link";
   EXPECT_EQ(exit_of(start(linked)).reason, "start_failed");
 }
 

@@ -199,13 +199,13 @@ TEST(harness_protocol, writes_run_start) {
   s.workdir = "/w";
   s.history = {{R"({"seq":1})", {}},
                {R"({"seq":2,"data":{}})", {{"/data/content", "d", 9, "p", "text/plain"}}}};
-  EXPECT_EQ(
-      run_start_lines(s),
-      R"({"type":"run.start","run":"r","session":"s","attempt":2,)"
-      R"("agent":{"id":"a","slug":"slug","version":3},"input":{"prompt":"hi"},"limits":{},)"
-      R"("workdir":"/w","history":[{"seq":1},{"seq":2,"data":{}}],"history_more":false,)"
-      R"("blobs":{"/history/1/data/content":{"digest":"d","size":9,"path":"p","media_type":"text/plain"}}})"
-      "\n");
+  EXPECT_EQ(run_start_lines(s),
+            R"({"type":"run.start","run":"r","session":"s","attempt":2,)"
+            R"("agent":{"id":"a","slug":"slug","version":3},"input":{"prompt":"hi"},"limits":{},)"
+            R"("workdir":"/w","history":[{"seq":1},{"seq":2,"data":{}}],"history_more":false,)"
+            R"("blobs":{"/history/1/data/content":{"digest":"d","size":9,"path":"p",)"
+            R"("media_type":"text/plain"}}})"
+            "\n");
 }
 
 // Goal: a long history is split into frames of at most 1 MiB that lose and reorder nothing, and

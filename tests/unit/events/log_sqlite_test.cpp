@@ -30,7 +30,7 @@ struct sqlite_ledger {
   event_log& log() { return *log_; }
   temp_folder folder_;
   std::unique_ptr<sqlite_log> log_ =
-      open_or_null({.folder = folder_.path(), .verify_appends = true});
+      open_or_null({.folder = folder_.path(), .verify_appends = true, .wal_preallocated_bytes = 0});
 };
 INSTANTIATE_TYPED_TEST_SUITE_P(sqlite, log_conformance, sqlite_ledger);
 
@@ -44,7 +44,8 @@ struct sqlite_ledger_without_caches {
                                                    .cached_heads = 1,
                                                    .recent_records = 0,
                                                    .checkpoint_bytes = 64 << 10,
-                                                   .wal_limit_bytes = 256 << 10});
+                                                   .wal_limit_bytes = 256 << 10,
+                                                   .wal_preallocated_bytes = 0});
 };
 INSTANTIATE_TYPED_TEST_SUITE_P(sqlite_without_caches, log_conformance,
                                sqlite_ledger_without_caches);
@@ -55,7 +56,6 @@ protected:
 
   void open() {
     log_.reset();
-    options_.folder = folder_.path();
     log_ = open_or_null(options_);
     ASSERT_TRUE(log_);
     auto taken = take_partition(*log_, 0, "node", clock_, ids_);
@@ -86,7 +86,7 @@ protected:
   }
 
   temp_folder folder_;
-  sqlite_log_options options_;
+  sqlite_log_options options_{.folder = folder_.path(), .wal_preallocated_bytes = 0};
   std::unique_ptr<sqlite_log> log_;
   fixed_clock clock_;
   counting_ids ids_;
@@ -165,7 +165,8 @@ TEST_F(sqlite_log_test, opens_a_prefix_of_a_torn_wal) {
     std::filesystem::copy_file(folder_ / "ledger.db", copy / "ledger.db");
     std::filesystem::copy_file(wal, copy / "ledger.db-wal");
     std::filesystem::resize_file(copy / "ledger.db-wal", cut);
-    auto reopened = sqlite_log::open({.folder = copy.path(), .verify_appends = true});
+    auto reopened = sqlite_log::open(
+        {.folder = copy.path(), .verify_appends = true, .wal_preallocated_bytes = 0});
     ASSERT_TRUE(reopened) << reopened.error() << " at " << cut;
     auto taken = take_partition(**reopened, 0, "after", clock_, ids_);
     ASSERT_TRUE(taken) << taken.error().detail << " at " << cut;
@@ -513,6 +514,32 @@ TEST_F(sqlite_log_test, bounds_the_wal) {
   log_.reset();
   std::error_code none;
   EXPECT_FALSE(std::filesystem::exists(folder_ / "ledger.db-wal", none));
+}
+
+// Goal: a WAL that was made long in advance is no damage: not after a crash before its first frame,
+// not after one in its middle, and it is gone after a clean end.
+TEST_F(sqlite_log_test, preallocates_the_wal) {
+  options_.wal_preallocated_bytes = 1 << 20;
+  log_.reset();
+  log_ = open_or_null(options_);
+  ASSERT_TRUE(log_);
+  auto crash = [&](std::size_t expected) {
+    temp_folder copy;
+    for (const char* name : {"ledger.db", "ledger.db-wal"})
+      std::filesystem::copy_file(folder_ / name, copy / name);
+    EXPECT_EQ(std::filesystem::file_size(copy / "ledger.db-wal"), std::uintmax_t{1} << 20);
+    auto again = open_or_null({.folder = copy.path(), .wal_preallocated_bytes = 1 << 20});
+    ASSERT_TRUE(again);
+    EXPECT_EQ(read_all(*again).size(), expected);
+    EXPECT_TRUE(take_partition(*again, 0, "after", clock_, ids_));
+  };
+  crash(2);
+  stream_maker a{session_name(1), epoch_};
+  accept({a.next("1")});
+  accept({a.next("2")});
+  crash(4);
+  log_.reset();
+  EXPECT_FALSE(std::filesystem::exists(folder_ / "ledger.db-wal"));
 }
 
 // Goal: the figures count what happened.

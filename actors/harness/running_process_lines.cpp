@@ -1,0 +1,234 @@
+#include "actors/harness/running_process.hpp"
+
+#include <algorithm>
+#include <cerrno>
+#include <string>
+#include <unistd.h>
+
+// Lines to and from a process, and the runs that they belong to.
+
+namespace runledger::harness {
+
+namespace {
+
+constexpr std::size_t read_bytes = 256 << 10;
+constexpr std::size_t errors_head_bytes = 2048;
+
+/// The read buffer of the host's thread.
+std::string& read_buffer() {
+  thread_local std::string buffer(read_bytes, '\0');
+  return buffer;
+}
+
+} // namespace
+
+void running_process::write(std::string_view lines) {
+  if (!input_ || exited_ || kill_wanted_)
+    return;
+  outgoing_.append(lines);
+}
+
+void running_process::flush() {
+  while (input_ && sent_ < outgoing_.size()) {
+    auto n = ::write(input_.raw(), outgoing_.data() + sent_, outgoing_.size() - sent_);
+    if (n < 0 && errno == EINTR)
+      continue;
+    if (n < 0 && errno == EAGAIN)
+      break;
+    if (n < 0) { // It closed its stdin.
+      drop(input_);
+      outgoing_.clear();
+      sent_ = 0;
+      return;
+    }
+    sent_ += static_cast<std::size_t>(n);
+    input_moved_ms_ = host_.loop.now_ms();
+  }
+  if (sent_ == outgoing_.size()) {
+    outgoing_.clear();
+    sent_ = 0;
+  } else if (sent_ > outgoing_.size() / 2) {
+    outgoing_.erase(0, sent_);
+    sent_ = 0;
+  }
+  bool waiting = !outgoing_.empty();
+  if (input_ && waiting != input_watched_) {
+    if (waiting)
+      host_.loop.add(input_.raw(), id_, slot::input, true);
+    else
+      host_.loop.remove(input_.raw());
+    input_watched_ = waiting;
+  }
+  if (outgoing_.size() - sent_ > spec_.write_backlog_bytes)
+    check_stall();
+}
+
+void running_process::check_stall() {
+  auto waiting = outgoing_.size() - sent_;
+  if (!input_ || waiting <= spec_.write_backlog_bytes)
+    return;
+  auto until = input_moved_ms_ + spec_.write_stall_ms;
+  if (until > host_.loop.now_ms() && waiting <= 16 * spec_.write_backlog_bytes)
+    return arm(timer::stall, until);
+  stop("stdin_backlog", "it does not read its stdin: " + std::to_string(waiting) + " bytes wait");
+  kill_tree();
+}
+
+void running_process::read_output() {
+  auto& buffer = read_buffer();
+  for (int round = 0; round < 4 && output_; ++round) {
+    auto n = ::read(output_.raw(), buffer.data(), buffer.size());
+    if (n < 0 && errno == EINTR)
+      continue;
+    if (n < 0)
+      return;
+    if (n == 0)
+      return drop(output_);
+    if (muted_)
+      continue;
+    std::string_view bytes{buffer.data(), static_cast<std::size_t>(n)};
+    if (!byte_rate_.take(bytes.size(), host_.loop.now_ms()))
+      return protocol_failure(refuse_line("too much output: over "
+                                              + std::to_string(spec_.output.bytes_per_second)
+                                              + " bytes a second",
+                                          bytes.substr(0, bytes.find('\n'))));
+    if (!lines_.feed(bytes, [this](std::string_view line) { return on_line(line); }))
+      return protocol_failure(refuse_line("line over 1 MiB", lines_.rest()));
+  }
+}
+
+void running_process::read_errors() {
+  auto& buffer = read_buffer();
+  for (int round = 0; round < 4 && errors_; ++round) {
+    auto n = ::read(errors_.raw(), buffer.data(), buffer.size());
+    if (n < 0 && errno == EINTR)
+      continue;
+    if (n < 0)
+      return;
+    if (n == 0)
+      return drop(errors_);
+    std::string_view bytes{buffer.data(), static_cast<std::size_t>(n)};
+    errors_head_.append(
+        bytes.substr(0, errors_head_bytes - std::min(errors_head_bytes, errors_head_.size())));
+    for (auto& [name, run] : runs_)
+      run.log.append(bytes);
+  }
+}
+
+/// False ends the reading of what else has arrived.
+bool running_process::on_line(std::string_view line) {
+  if (!line_rate_.take(1, host_.loop.now_ms())) {
+    protocol_failure(refuse_line("too many lines: over "
+                                     + std::to_string(spec_.output.lines_per_second) + " a second",
+                                 line));
+    return false;
+  }
+  auto parsed = parse_frame(line);
+  if (!parsed) {
+    protocol_failure(parsed.error());
+    return false;
+  }
+  auto& f = *parsed;
+  if (!ready_ || f.type == frame_type::ready) {
+    if (ready_ || f.type != frame_type::ready) {
+      protocol_failure(
+          refuse_line(ready_ ? "a second `ready`" : "the first line must be `ready`", line));
+      return false;
+    }
+    return on_first_line(f);
+  }
+  if (!fill_in_run(f, line))
+    return false;
+  touch(f);
+  if (f.type != frame_type::heartbeat)
+    sink_->on_frame(std::move(f));
+  return !muted_;
+}
+
+bool running_process::on_first_line(frame& f) {
+  ready_ = true;
+  max_runs_ = f.max_runs;
+  last_any_ms_ = host_.loop.now_ms();
+  check_heartbeats();
+  sink_->on_ready(max_runs_, layers_);
+  return !muted_;
+}
+
+/// A process with one run may leave it out.
+bool running_process::fill_in_run(frame& f, std::string_view line) {
+  if (f.run.empty() && f.type == frame_type::heartbeat)
+    return true;
+  if (f.run.empty() && (max_runs_ == 1 || !spec_.run.empty())) {
+    f.run = runs_.size() == 1 ? runs_.begin()->first : last_run_;
+    if (!f.run.empty())
+      return true;
+  }
+  if (f.run.empty()) {
+    protocol_failure(refuse_line("`run` is missing", line));
+    return false;
+  }
+  if (!spec_.run.empty() && f.run != spec_.run) {
+    protocol_failure(refuse_line("another process's `run`", line));
+    return false;
+  }
+  return true;
+}
+
+void running_process::touch(const frame& f) {
+  auto now = host_.loop.now_ms();
+  if (runs_.size() <= 1 || f.run.empty())
+    last_any_ms_ = now;
+  else if (auto run = runs_.find(f.run); run != runs_.end())
+    run->second.last_ms = now;
+}
+
+void running_process::protocol_failure(protocol_error error) {
+  if (muted_)
+    return;
+  muted_ = true;
+  stop("protocol_error", error.text());
+  kill_tree();
+  sink_->on_protocol_error(error);
+}
+
+void running_process::open_run(const std::string& run, std::int64_t heartbeat_ms,
+                               const std::string& log) {
+  auto now = host_.loop.now_ms();
+  auto& state = runs_[run];
+  state = {heartbeat_ms, now, false, raw_log{log, host_.options.raw_log_bytes}};
+  last_run_ = run;
+  if (heartbeat_ms > 0)
+    arm(timer::heartbeat, now + heartbeat_ms);
+}
+
+void running_process::close_run(const std::string& run) {
+  runs_.erase(run);
+}
+
+void running_process::check_heartbeats() {
+  if (!ready_) // Until then the time for `ready` runs.
+    return;
+  auto now = host_.loop.now_ms();
+  std::int64_t next = 0;
+  std::vector<std::string> lost;
+  for (auto& [name, run] : runs_) {
+    if (run.heartbeat_ms <= 0)
+      continue;
+    auto until = std::max(run.last_ms, last_any_ms_) + run.heartbeat_ms;
+    if (until <= now) {
+      if (!run.lost && !muted_)
+        lost.push_back(name);
+      run.lost = true;
+      until = now + run.heartbeat_ms;
+    } else {
+      run.lost = false;
+    }
+    next = next == 0 ? until : std::min(next, until);
+  }
+  if (next != 0)
+    arm(timer::heartbeat, next);
+  for (const auto& name : lost)
+    sink_->on_heartbeat_lost(name);
+}
+
+} // namespace runledger::harness
