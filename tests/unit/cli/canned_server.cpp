@@ -58,6 +58,8 @@ canned_server::~canned_server() {
   stopping_ = true;
   ::shutdown(listener_, SHUT_RDWR); // Wakes the accept.
   thread_.join();
+  for (const int connection : silent_)
+    ::close(connection);
   ::close(listener_);
 }
 
@@ -79,6 +81,12 @@ void canned_server::serve() {
     {
       const std::lock_guard lock{mutex_};
       requests_.push_back(std::move(request));
+    }
+    const bool is_silent = next < answers_.size() && answers_[next] == silence;
+    if (is_silent) {
+      silent_.push_back(connection);
+      ++next;
+      continue;
     }
     if (next < answers_.size())
       write_all(connection, answers_[next++]);

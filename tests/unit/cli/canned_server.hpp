@@ -31,9 +31,12 @@ private:
   unsigned short port_ = 0;
   mutable std::mutex mutex_;
   std::vector<std::string> requests_;
+  std::vector<int> silent_; // Connections that are kept open without an answer.
   std::atomic<bool> stopping_ = false;
   std::thread thread_;
 };
+
+constexpr std::string_view silence = "(silence)";
 
 /// A whole answer with its length.
 std::string answer(int status, std::string_view body, std::string_view more_fields = "");

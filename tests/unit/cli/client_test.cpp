@@ -109,6 +109,17 @@ TEST(client, unreachable_and_lost_differ) {
   }
 }
 
+// Goal: a server that says nothing does not hold the command for ever.
+TEST(client, patience_ends) {
+  const canned_server server{{std::string{silence}}};
+  http_call call;
+  call.patience = std::chrono::milliseconds{50};
+  const auto lost = to(server).send(call);
+  ASSERT_FALSE(lost);
+  EXPECT_EQ(lost.error().kind, trouble::lost);
+  EXPECT_THAT(lost.error().message, HasSubstr("no answer in time"));
+}
+
 // Goal: events are the same whatever the pieces, and comments are nothing.
 TEST(sse_reader, any_pieces_give_the_same_events) {
   const std::string text =
