@@ -354,9 +354,7 @@ private:
     if (granted.how->pool && !granted.entry.alone)
       begin.pool_dir = pool;
     begin.raw_log = data + "/logs/" + id_.value + ".log";
-    std::error_code ignored;
-    if (!std::filesystem::create_directory(begin.work_dir, ignored))
-      std::filesystem::create_directories(begin.work_dir, ignored);
+    services_->folders.provide(begin.work_dir);
   }
 
   /// False: the history could not be read; the attempt ends.
@@ -491,11 +489,8 @@ private:
   void remove_work_folder() {
     if (state_.agent.empty())
       return;
-    std::error_code ignored;
-    std::filesystem::path dir = services_->settings.data_dir + "/work/" + state_.agent.value + "-"
-                                + std::to_string(state_.agent_version) + '/' + id_.value;
-    if (!std::filesystem::remove(dir, ignored) && ignored)
-      caf::anon_send(services_->importer, remove_folder{dir.string()});
+    services_->folders.give_back(services_->settings.data_dir + "/work/" + state_.agent.value + '-'
+                                 + std::to_string(state_.agent_version) + '/' + id_.value);
   }
 
   void refuse(run_mail& mail, errc, const read_error* damage) {

@@ -1,6 +1,9 @@
 #pragma once
 
 #include "actors/interfaces.hpp"
+#include "actors/work_folders.hpp"
+
+#include <caf/send.hpp>
 
 #include <atomic>
 #include <functional>
@@ -28,7 +31,10 @@ struct services {
         ids(id_generator),
         view_position(parts.view_position),
         on_fatal(parts.on_fatal),
-        warn(std::move(to_operator)) {}
+        warn(std::move(to_operator)),
+        folders(settings.data_dir + "/work", [this](std::string path) {
+          caf::anon_send(importer, remove_folder{std::move(path)});
+        }) {}
 
   engine_settings settings;
   event_log& log;
@@ -39,6 +45,7 @@ struct services {
   std::function<std::int64_t()> view_position;
   std::function<void(std::string)> on_fatal;
   std::function<void(std::string_view)> warn; ///< One line for the operator's log.
+  work_folders folders;                       ///< Actors' thread only.
   std::uint64_t epoch = 0;
   std::string ledger_id;
   engine_counters counters;

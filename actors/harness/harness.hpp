@@ -138,7 +138,7 @@ public:
   virtual void write(process_handle process, std::string lines) = 0;
   /// From now on `run` counts for heartbeats and, in a pool, the folder work_dir/run for the disk
   /// limit, and stderr is appended to `raw_log` (empty: nowhere;
-  /// created 0600 with its last folder; capped). heartbeat_ms 0: none expected.
+  /// created 0600 with its last folder by the first byte; capped). heartbeat_ms 0: none expected.
   virtual void open_run(process_handle process, std::string run, std::int64_t heartbeat_ms,
                         std::string raw_log) = 0;
   virtual void close_run(process_handle process, std::string run) = 0;

@@ -6,9 +6,8 @@
 
 namespace runledger::harness {
 
-raw_log::raw_log(const std::string& path, std::uint64_t most_bytes) {
-  if (path.empty())
-    return;
+void raw_log::open() {
+  auto path = std::exchange(path_, {});
   auto folder = std::filesystem::path{path}.parent_path().string();
   ::mkdir(folder.c_str(), 0700);
   constexpr int flags = O_WRONLY | O_APPEND | O_CREAT | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK;
@@ -19,10 +18,12 @@ raw_log::raw_log(const std::string& path, std::uint64_t most_bytes) {
     return;
   }
   auto size = static_cast<std::uint64_t>(info.st_size);
-  left_ = size < most_bytes ? most_bytes - size : 0;
+  left_ = size < most_bytes_ ? most_bytes_ - size : 0;
 }
 
 void raw_log::append(std::string_view piece) {
+  if (!path_.empty())
+    open();
   if (!file_ || left_ == 0)
     return;
   if (piece.size() > left_) {

@@ -80,14 +80,15 @@ private:
         ++failed_;
       over();
     };
-    engine_.start_run(std::move(ask), answer<accepted_run>{[this](result<accepted_run, refusal_info> outcome) {
-                        if (outcome)
-                          return;
-                        std::fprintf(stderr, "refused: %d %s\n", static_cast<int>(outcome.error().code),
-                                     outcome.error().detail.c_str());
-                        ++failed_;
-                        over();
-                      }});
+    engine_.start_run(
+        std::move(ask), answer<accepted_run>{[this](result<accepted_run, refusal_info> outcome) {
+          if (outcome)
+            return;
+          std::fprintf(stderr, "refused: %d %s\n", static_cast<int>(outcome.error().code),
+                       outcome.error().detail.c_str());
+          ++failed_;
+          over();
+        }});
   }
   void over() {
     next();
@@ -106,9 +107,10 @@ private:
 
 payload recipe_of(const options& o) {
   auto dir = std::filesystem::absolute(o.harness).parent_path().string();
-  std::string out = R"({"harness":{"kind":"process","command":["/opt/agent/pooled_harness","--max-runs",")"
-                    + std::to_string(o.pooled ? 4096 : 1) + R"(","--steps",")" + std::to_string(o.steps)
-                    + R"("],"mounts":[{"source":")" + dir + R"(","target":"/opt/agent","mode":"ro"}])";
+  std::string out =
+      R"({"harness":{"kind":"process","command":["/opt/agent/pooled_harness","--max-runs",")"
+      + std::to_string(o.pooled ? 4096 : 1) + R"(","--steps",")" + std::to_string(o.steps)
+      + R"("],"mounts":[{"source":")" + dir + R"(","target":"/opt/agent","mode":"ro"}])";
   if (o.pooled)
     out += R"(,"pool":{"max_processes":1,"max_runs_per_process":4096})";
   return payload{out + "}}", {}};
@@ -154,13 +156,15 @@ int main(int argc, char** argv) {
   auto cpu = static_cast<double>(used.ru_utime.tv_sec + used.ru_stime.tv_sec)
              + static_cast<double>(used.ru_utime.tv_usec + used.ru_stime.tv_usec) / 1e6;
   auto stats = actors.stats();
-  std::printf("%lld runs of %lld steps, %lld at once: %.0f runs/s, %.3f ms CPU a run, %.2f events a group, "
-              "%.2f groups a run, %lld failed\n",
-              static_cast<long long>(o.runs), static_cast<long long>(o.steps), static_cast<long long>(o.concurrency),
-              static_cast<double>(o.runs) / seconds, cpu * 1000 / static_cast<double>(o.runs),
-              static_cast<double>(stats.appended_events) / static_cast<double>(stats.append_groups),
-              static_cast<double>(stats.append_groups) / static_cast<double>(o.runs),
-              static_cast<long long>(bench.failed()));
+  std::printf(
+      "%lld runs of %lld steps, %lld at once: %.0f runs/s, %.3f ms CPU a run, %.2f events a group, "
+      "%.2f groups a run, %lld failed\n",
+      static_cast<long long>(o.runs), static_cast<long long>(o.steps),
+      static_cast<long long>(o.concurrency), static_cast<double>(o.runs) / seconds,
+      cpu * 1000 / static_cast<double>(o.runs),
+      static_cast<double>(stats.appended_events) / static_cast<double>(stats.append_groups),
+      static_cast<double>(stats.append_groups) / static_cast<double>(o.runs),
+      static_cast<long long>(bench.failed()));
   actors.drain();
   return bench.failed() == 0 ? 0 : 1;
 }
