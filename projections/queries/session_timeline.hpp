@@ -7,6 +7,7 @@ namespace runledger::views {
 /// One item, rendered.
 struct timeline_entry {
   std::uint64_t seq = 0;
+  std::string type; ///< The item's: `event:` in a stream.
   std::string json;
   bool ends_run = false;     ///< A terminal run_status.
   bool ends_session = false; ///< session_terminated.
@@ -19,8 +20,9 @@ struct timeline_page {
   bool at_end = false;       ///< There is nothing behind `scanned` now.
 };
 
-/// Items of a session after `since`, at most `limit`. Nothing: no such session in this workspace.
-/// Read from the ledger by position; a damaged event shows as `unreadable`.
+/// Items of a session after `since`, at most `limit`; less where they are large (a page ends with
+/// the item that fills 1 MiB). Nothing: no such session in this workspace. Read from the ledger by
+/// position; a damaged event shows as `unreadable`.
 answer<std::optional<timeline_page>> session_timeline(view_reader& reader,
                                                       const workspace_id& workspace,
                                                       std::string_view session, std::uint64_t since,
