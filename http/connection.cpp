@@ -126,6 +126,7 @@ void connection::close() {
   close_socket();
   on_abandoned_ = nullptr;
   on_stream_writable_ = nullptr;
+  edge_.body_bytes -= std::exchange(body_charged_, 0); // A read into it may still be outstanding.
   if (!listed_)
     return;
   listed_ = false;
@@ -421,6 +422,8 @@ bool connection::step_body() {
     // Memory follows the bytes that came, not the length that was announced.
     if (body_filled_ == body_.size())
       body_.resize(std::min(length, std::max(body_piece, body_.size() * 2)));
+    if (!charge_body())
+      return true;
     read_to_ = read_target::body;
   }
   if (input_over_) {
@@ -456,11 +459,30 @@ bool connection::step_chunks() {
     close();
     return false;
   }
-  body_filled_ = body_.size();
+  if (!charge_body())
+    return true;
   raw.resize(chunks_->filled + chunk_room);
   read_to_ = read_target::chunks;
   start_read();
   return false;
+}
+
+/// Counts the body's memory. False: all bodies together take too much, and this one was refused.
+bool connection::charge_body() {
+  edge_.body_bytes += body_.size() - body_charged_;
+  body_charged_ = body_.size();
+  if (edge_.body_bytes <= edge_.bounds.body_memory)
+    return true;
+  release_body();
+  close_after_ = true;
+  auto why = http::problem::of(fault::not_ready, "The server is receiving too many large bodies.");
+  answer(why);
+  return false;
+}
+
+void connection::release_body() {
+  std::string{}.swap(body_); // Gives the memory back, which an assignment would not.
+  edge_.body_bytes -= std::exchange(body_charged_, 0);
 }
 
 /// Sends `100 Continue` if it waits in out_. False: it is not sent yet.
@@ -523,9 +545,10 @@ void connection::consume_request() {
     in_.append(std::string_view{chunks_->raw}.substr(0, chunks_->filled));
     chunks_.reset();
   }
-  body_.clear();
   if (body_.capacity() > kept_text)
-    body_.shrink_to_fit();
+    release_body();
+  body_.clear();
+  edge_.body_bytes -= std::exchange(body_charged_, 0);
   body_in_place_ = false;
   scan_ = {};
 }

@@ -38,7 +38,8 @@ struct edge : std::enable_shared_from_this<edge> {
   std::vector<std::shared_ptr<listener>> listeners;
   std::list<std::shared_ptr<connection>> connections;
   std::unordered_map<std::string, std::size_t> per_address;
-  std::size_t refusing = 0; // Connections that only get told that there are too many.
+  std::uint64_t body_bytes = 0; // Memory of all bodies that are being read or handled.
+  std::size_t refusing = 0;     // Connections that only get told that there are too many.
   bool draining = false;
   std::function<void(bool)> drained;
   std::unique_ptr<net::steady_timer> patience;
@@ -172,6 +173,8 @@ private:
   bool begin_body();
   bool step_body();
   bool send_continue();
+  bool charge_body();
+  void release_body();
   bool step_chunks();
   bool handle();
   void consume_request();
@@ -223,8 +226,9 @@ private:
   std::uint64_t serial_ = 0;
   steady::time_point started_{};
   std::string body_;
-  std::uint64_t body_filled_ = 0; // Bytes of body_ in use.
-  std::uint64_t body_mark_ = 0;   // Bytes since the body's deadline was last moved.
+  std::uint64_t body_charged_ = 0; // What of edge::body_bytes is body_.
+  std::uint64_t body_filled_ = 0;  // Bytes of body_ in use.
+  std::uint64_t body_mark_ = 0;    // Bytes since the body's deadline was last moved.
   std::unique_ptr<chunked_input> chunks_;
   std::optional<http::problem> refusal_; // Given once the body has been read over.
   std::string range_, if_range_, if_none_match_;

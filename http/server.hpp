@@ -25,8 +25,10 @@ struct limits {
   std::chrono::milliseconds head_timeout{10'000};    // For the whole head: 408.
   std::uint64_t body_limit = 8 * 1024 * 1024;        // Bytes; beyond: 413.
   std::uint64_t bundle_limit = 512ull * 1024 * 1024; // The same for routes with body_kind::bytes.
-  std::chrono::milliseconds body_timeout{30'000};    // For each next KiB of a body: 408.
-  std::size_t max_connections = 10'000;              // Beyond: 503.
+  std::uint64_t body_memory =
+      1024ull * 1024 * 1024; // Bodies of all connections together; beyond: 503.
+  std::chrono::milliseconds body_timeout{30'000};  // For each next KiB of a body: 408.
+  std::size_t max_connections = 10'000;            // Beyond: 503.
   std::size_t max_connections_per_address = 1'000; // Beyond: 429. Of IPv6 the first 64 bits count.
   std::chrono::milliseconds request_timeout{30'000}; // From the whole request to the answer: 503.
   std::chrono::milliseconds keep_alive_timeout{75'000}; // Between requests: closed.

@@ -350,6 +350,30 @@ TEST_F(edge_limits, EndlessChunkExtensionIsCutOff) {
   EXPECT_EQ(client.read().status, 400);
 }
 
+TEST_F(edge_limits, BodiesTogetherHaveALimit) {
+  start({.body_memory = 3'000'000});
+  std::vector<raw_client> holders;
+  for (int i = 0; i < 2; ++i) {
+    auto& holder = holders.emplace_back(connect());
+    holder.send("POST /size HTTP/1.1\r\n" HOST KEY "Content-Length: 1400000\r\n\r\n"
+                + std::string(1'300'000, 'x'));
+  }
+  ASSERT_TRUE(eventually([&] { return server_->figures().bytes_in > 2'600'000; }));
+  for (const char* framing :
+       {"Content-Length: 1400000\r\n\r\n", "Transfer-Encoding: chunked\r\n\r\n155CC0\r\n"}) {
+    auto client = connect();
+    client.send(std::string{"POST /size HTTP/1.1\r\n" HOST KEY} + framing
+                + std::string(1'300'000, 'x'));
+    EXPECT_EQ(client.read().status, 503) << framing;
+  }
+  for (auto& holder : holders) {
+    holder.send(std::string(100'000, 'x'));
+    EXPECT_EQ(holder.read().body, "1400000");
+  }
+  EXPECT_EQ(once(post("/size", std::string(1'300'000, 'x'))).body,
+            "1300000"); // All was given back.
+}
+
 TEST_F(edge_limits, TooManyConnectionsGet503) {
   start({.max_connections = 2});
   auto first = connect(), second = connect();
