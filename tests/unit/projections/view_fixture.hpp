@@ -4,27 +4,14 @@
 #include "projections/view_reader.hpp"
 #include "projections/view_store.hpp"
 #include "tests/support/history.hpp"
+#include "tests/support/temp_folder.hpp"
 
 #include <gtest/gtest.h>
 
-#include <filesystem>
-#include <stdlib.h>
+#include <memory>
+#include <string>
 
 namespace runledger::test {
-
-/// A folder that goes away with the test.
-struct temp_folder {
-  std::string path;
-  temp_folder() {
-    auto pattern = (std::filesystem::temp_directory_path() / "runledger-test-XXXXXX").string();
-    path = ::mkdtemp(pattern.data());
-  }
-  ~temp_folder() {
-    std::error_code ignored;
-    std::filesystem::remove_all(path, ignored);
-  }
-  std::string operator/(const std::string& name) const { return path + '/' + name; }
-};
 
 /// A ledger in memory, a history that writes to it, and views that are folded when the test says
 /// so.

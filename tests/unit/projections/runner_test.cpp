@@ -1,0 +1,229 @@
+#include "projections/runner.hpp"
+
+#include "projections/queries/run_by_id.hpp"
+#include "tests/unit/projections/view_fixture.hpp"
+
+#include <sys/stat.h>
+
+#include <atomic>
+#include <filesystem>
+#include <fstream>
+#include <future>
+#include <mutex>
+#include <thread>
+
+namespace runledger::test {
+namespace {
+
+using namespace std::chrono_literals;
+constexpr auto deadline = 30s;
+
+class runner_test : public ::testing::Test {
+protected:
+  temp_folder folder;
+  std::string path = folder / "views.db";
+  memory_log log;
+  history facts{log};
+  std::unique_ptr<views::view_runner> runner;
+
+  void start(std::chrono::milliseconds pace = 4ms,
+             std::function<void(const views::change_set&)> listener = {}) {
+    runner.reset();
+    views::runner_options options;
+    options.path = path;
+    options.pace = pace;
+    runner = std::make_unique<views::view_runner>(log, options);
+    runner->on_change(std::move(listener));
+    runner->start();
+  }
+  void wait_ready() {
+    std::promise<void> ready;
+    runner->when_ready([&] { ready.set_value(); });
+    ASSERT_EQ(ready.get_future().wait_for(deadline), std::future_status::ready);
+  }
+  void wait_caught_up() {
+    std::promise<void> done;
+    runner->when_caught_up([&] { done.set_value(); });
+    ASSERT_EQ(done.get_future().wait_for(deadline), std::future_status::ready);
+  }
+  run_id accept_run() {
+    auto session = facts.fresh_session();
+    auto run = facts.fresh_run(session);
+    facts.write_session(session, facts.turn(run));
+    return run;
+  }
+  ino_t inode() const {
+    struct stat file {};
+    return ::stat(path.c_str(), &file) == 0 ? file.st_ino : 0;
+  }
+};
+
+// Goal: a read that waits for what is durable sees every write before it, also under a long pace.
+TEST_F(runner_test, reads_see_what_was_written) {
+  start(10min);
+  wait_ready();
+  auto reader = views::view_reader::open(path, log, nullptr);
+  ASSERT_TRUE(reader);
+  for (int i = 0; i < 300; ++i) {
+    auto run = accept_run();
+    wait_caught_up();
+    EXPECT_TRUE(runner->caught_up());
+    auto found = views::run_by_id(**reader, facts.workspace, run.value);
+    ASSERT_TRUE(found && *found) << i;
+  }
+}
+
+// Goal: the same while another thread writes all the time.
+TEST_F(runner_test, reads_see_what_was_written_under_load) {
+  start();
+  wait_ready();
+  std::atomic<bool> stop{false};
+  std::mutex mutex;
+  std::string last;
+  std::thread writer{[&] {
+    while (!stop) {
+      auto run = accept_run();
+      std::lock_guard guard{mutex};
+      last = run.value;
+    }
+  }};
+  auto reader = views::view_reader::open(path, log, nullptr);
+  ASSERT_TRUE(reader);
+  for (int i = 0; i < 200; ++i) {
+    std::string run;
+    {
+      std::lock_guard guard{mutex};
+      run = last;
+    }
+    wait_caught_up();
+    if (run.empty())
+      continue;
+    auto found = views::run_by_id(**reader, workspace_id{"default"}, run);
+    EXPECT_TRUE(found && *found) << run;
+  }
+  stop = true;
+  writer.join();
+}
+
+// Goal: an append wakes a runner that sleeps; nobody has to ask.
+TEST_F(runner_test, append_wakes_it) {
+  std::promise<session_id> told;
+  std::atomic<bool> once{false};
+  start(4ms, [&](const views::change_set& changes) {
+    if (!changes.timelines.empty() && !once.exchange(true))
+      told.set_value(changes.timelines.begin()->first);
+  });
+  wait_ready();
+  wait_caught_up();
+  auto session = facts.fresh_session();
+  facts.write_session(session, facts.turn(facts.fresh_run(session)));
+  auto future = told.get_future();
+  ASSERT_EQ(future.wait_for(deadline), std::future_status::ready);
+  EXPECT_EQ(future.get(), session);
+}
+
+// Goal: the change set names new items, ended runs and keys, before the position shows them.
+TEST_F(runner_test, tells_what_changed) {
+  std::mutex mutex;
+  views::change_set all;
+  start(4ms, [&](const views::change_set& changes) {
+    std::lock_guard guard{mutex};
+    for (const auto& [session, seq] : changes.timelines) {
+      EXPECT_GT(seq, all.timelines[session]);
+      all.timelines[session] = seq;
+    }
+    all.ended_runs.insert(all.ended_runs.end(), changes.ended_runs.begin(),
+                          changes.ended_runs.end());
+    all.keys = all.keys || changes.keys;
+  });
+  wait_ready();
+  auto session = facts.fresh_session();
+  auto run = facts.fresh_run(session);
+  facts.write_session(session, facts.turn(run));
+  facts.write_run(session, run, run::started{});
+  facts.write_run(session, run, run::succeeded{});
+  wait_caught_up();
+  {
+    std::lock_guard guard{mutex};
+    EXPECT_EQ(all.timelines[session], 3U);
+    EXPECT_EQ(all.ended_runs, std::vector<run_id>{run});
+    EXPECT_FALSE(all.keys);
+  }
+  facts.write(stream_of(facts.fresh<key_id_tag>("key_")), key::event{key::created{}});
+  wait_caught_up();
+  std::lock_guard guard{mutex};
+  EXPECT_TRUE(all.keys);
+}
+
+// Goal: what was folded is not folded again after a clean end; the mark is there only in between.
+TEST_F(runner_test, goes_on_where_it_ended) {
+  for (int i = 0; i < 50; ++i)
+    accept_run();
+  start();
+  wait_ready();
+  auto first = inode();
+  EXPECT_FALSE(std::filesystem::exists(path + ".clean"));
+  runner->stop();
+  EXPECT_TRUE(std::filesystem::exists(path + ".clean"));
+  auto run = accept_run();
+  start();
+  wait_ready();
+  EXPECT_EQ(inode(), first);
+  EXPECT_FALSE(std::filesystem::exists(path + ".clean"));
+  auto reader = views::view_reader::open(path, log, nullptr);
+  ASSERT_TRUE(reader);
+  auto found = views::run_by_id(**reader, facts.workspace, run.value);
+  EXPECT_TRUE(found && *found);
+}
+
+// Goal: a file that cannot be trusted is replaced, and is whole when readers are let in.
+TEST_F(runner_test, replaces_a_file_it_cannot_trust) {
+  auto run = accept_run();
+  std::ofstream{path} << "not a database at all, and longer than a hundred bytes, so that it is "
+                         "looked at: it must be thrown away";
+  start();
+  wait_ready();
+  auto reader = views::view_reader::open(path, log, nullptr);
+  ASSERT_TRUE(reader);
+  auto found = views::run_by_id(**reader, facts.workspace, run.value);
+  EXPECT_TRUE(found && *found);
+}
+
+// Goal: a folder that cannot be written stops the views, says why, and heals by itself.
+TEST_F(runner_test, heals_when_the_folder_is_there) {
+  auto missing = folder / "missing";
+  path = missing + "/views.db";
+  auto run = accept_run();
+  start();
+  auto until = std::chrono::steady_clock::now() + deadline;
+  while (!runner->failure() && std::chrono::steady_clock::now() < until)
+    std::this_thread::yield();
+  ASSERT_TRUE(runner->failure());
+  EXPECT_FALSE(runner->ready());
+  std::filesystem::create_directory(missing);
+  wait_ready();
+  EXPECT_FALSE(runner->failure());
+}
+
+// Goal: records that the fold skips do not keep a reader waiting.
+TEST_F(runner_test, skipped_records_are_passed) {
+  start();
+  wait_ready();
+  log.duplicate_next(1);
+  accept_run();
+  wait_caught_up();
+  EXPECT_EQ(runner->position(), log.end_offset(0));
+}
+
+// Goal: stopping while readers wait and writers write ends at once and drops the waiters.
+TEST_F(runner_test, stops_at_any_time) {
+  for (int i = 0; i < 20; ++i) {
+    start();
+    runner->when_caught_up(0, INT64_MAX, [] { FAIL() << "nothing can have reached that"; });
+    accept_run();
+    runner->stop();
+  }
+}
+
+} // namespace
+} // namespace runledger::test
