@@ -44,7 +44,7 @@ struct refusal_info {
 /// The duty to answer one request, exactly once, from wherever the request ends up. Copies share
 /// the duty; when the last copy goes without an answer, the asker hears outcome_unknown. (CAF 0.17
 /// has no broken promises, and each of its requests leaves a timeout in the clock:
-/// docs/decisions/0004.) Any thread.
+/// docs/decisions/0001.) Any thread.
 template <class T>
 class answer {
 public:
