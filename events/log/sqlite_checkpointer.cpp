@@ -76,14 +76,13 @@ bool heals(const sqlite::error& e) {
     default:
       return false;
   }
-  bool no_room = e.system_errno == ENOSPC || e.system_errno == EDQUOT;
   switch (e.code) {
     case SQLITE_IOERR_NOMEM:
+    case SQLITE_IOERR_SHMSIZE: // No room for the WAL's index, which is made anew from the WAL.
+    case SQLITE_IOERR_SHMMAP:
       return true;
     case SQLITE_IOERR_WRITE: // SQLITE_FULL names ENOSPC alone.
-    case SQLITE_IOERR_SHMSIZE:
-    case SQLITE_IOERR_SHMMAP:
-      return no_room;
+      return e.system_errno == EDQUOT || e.system_errno == ENOSPC;
     default:
       return false;
   }

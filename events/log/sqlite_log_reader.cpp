@@ -65,7 +65,9 @@ result<sqlite::connection, sqlite::error> sqlite_log::reader::connect(const std:
   if (readable)
     return db;
   // A folder that cannot be written, with no WAL beside the file: nobody can be writing it.
-  if (readable.error().primary() == SQLITE_CANTOPEN && ::access((path + "-wal").c_str(), F_OK) != 0)
+  auto why = readable.error().primary();
+  bool has_wal = ::access((path + "-wal").c_str(), F_OK) == 0;
+  if ((why == SQLITE_CANTOPEN || why == SQLITE_READONLY) && !has_wal)
     return sqlite::connection::open(path, sqlite::open_mode::immutable, busy_timeout_ms);
   return readable.error();
 }

@@ -78,7 +78,7 @@ static ssize_t allowed(int fd, size_t size) {
     return -1;
   }
   int64_t room = __atomic_load_n(&control->room, __ATOMIC_SEQ_CST);
-  if (room < 0)
+  if (room < 0 || ours != 2)
     return (ssize_t)size;
   if (room == 0 && size > 0) {
     errno = ENOSPC;

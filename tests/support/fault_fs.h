@@ -21,7 +21,7 @@ struct fault_fs_control {
   int64_t fail_writes; /* Write calls that fail with EIO; negative: all. */
   int64_t syncs;       /* Counted: fsync and fdatasync calls. */
   int64_t writes;      /* Counted: write calls. */
-  char only[32];       /* EIO hits only files whose path ends so; empty: all. */
+  char only[32];       /* Faults hit only files whose path ends so; empty: all. */
   char folder[440];    /* Absolute, without a slash at its end. */
 };
 

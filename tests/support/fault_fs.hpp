@@ -44,7 +44,7 @@ public:
   void fail_syncs(std::int64_t count) { store(control_->fail_syncs, count); }
   /// The next `count` writes (negative: all) fail with EIO.
   void fail_writes(std::int64_t count) { store(control_->fail_writes, count); }
-  /// From now on EIO hits only files whose path ends with `suffix`.
+  /// From now on faults hit only files whose path ends with `suffix`.
   void only(const std::string& suffix) {
     if (suffix.size() < sizeof(fault_fs_control::only))
       std::strcpy(control_->only, suffix.c_str());

@@ -318,6 +318,32 @@ TEST_F(sqlite_log_test, is_read_offline_and_while_it_is_written) {
   accept({a.next("3")});
 }
 
+// Goal: a folder that cannot be written is told in words, and its ledger can still be read offline.
+TEST_F(sqlite_log_test, meets_a_folder_that_it_cannot_write) {
+  accept({stream_maker{session_name(1), epoch_}.next("1")});
+  log_.reset();
+  ::chmod((folder_ / "ledger.db").c_str(), 0444);
+  ::chmod(folder_.path().c_str(), 0555);
+  auto child = ::fork();
+  if (child == 0) {
+    if (::geteuid() == 0 && ::setuid(65534) != 0) // Root may write everywhere.
+      ::_exit(9);
+    auto writer = sqlite_log::open({.folder = folder_.path()});
+    auto reader = sqlite_log::open({.folder = folder_.path(), .read_only = true});
+    if (writer || writer.error().find("ledger.db") == std::string::npos)
+      ::_exit(1);
+    if (!reader)
+      ::_exit(2);
+    auto events = (*reader)->read_stream(stream_id{session_name(1)}, 1, 10);
+    ::_exit(events && events->size() == 1 && !data_folder_lock::acquire(folder_.path()) ? 0 : 3);
+  }
+  int status = 0;
+  ASSERT_EQ(::waitpid(child, &status, 0), child);
+  ::chmod(folder_.path().c_str(), 0700);
+  EXPECT_TRUE(WIFEXITED(status));
+  EXPECT_EQ(WEXITSTATUS(status), 0);
+}
+
 // Goal: two servers never share a data folder, and the second learns who holds it.
 TEST(data_folder, is_locked_by_one_server) {
   temp_folder folder;
@@ -440,6 +466,31 @@ TEST_F(sqlite_log_faults, checkpoints_after_a_full_disk) {
   EXPECT_FALSE(log_->failed()) << *log_->failed();
   accept({a.next("1")});
   EXPECT_GT(length(1), 50u);
+  open();
+  EXPECT_EQ(length(1), a.head().seq);
+}
+
+// Goal: where the disk is full only for the WAL's index, the commit may be on disk although SQLite
+// does not count it: the outcome is unknown, nobody reads it, and the log goes on.
+TEST_F(sqlite_log_faults, does_not_know_when_the_index_has_no_room) {
+  options_.checkpoint_bytes = options_.wal_limit_bytes = std::int64_t{1} << 30;
+  open();
+  stream_maker a{session_name(1), epoch_};
+  auto data = '"' + std::string(1 << 20, 'x') + '"';
+  faults_.only("-shm");
+  faults_.disk_full();
+  append_result answer;
+  do {
+    answer = send({a.peek(data)});
+    if (answer.outcome == append_outcome::accepted)
+      a.next(data);
+  } while (answer.outcome == append_outcome::accepted && a.head().seq < 30);
+  EXPECT_EQ(answer.outcome, append_outcome::unknown) << answer.detail;
+  EXPECT_FALSE(log_->failed());
+  EXPECT_EQ(length(1), a.head().seq);
+  faults_.disk_has_room();
+  accept({a.next("1")});
+  EXPECT_EQ(length(1), a.head().seq);
   open();
   EXPECT_EQ(length(1), a.head().seq);
 }
