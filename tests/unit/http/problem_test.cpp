@@ -13,12 +13,13 @@ TEST(Problem, RendersRfc9457) {
   auto what =
       problem::invalid({"body", "steps", std::uint64_t{2}, "kind"}, "is \"missing\"", "missing");
   what.extra = R"("stream":"run_1","seq":4)";
-  EXPECT_EQ(
-      render(what, "req_1"),
-      R"({"type":"urn:runledger:problem:validation_failed","title":"The request is not valid","status":422,)"
-      R"("detail":"is \"missing\"","code":"validation_failed","request_id":"req_1",)"
-      R"("errors":[{"loc":["body","steps",2,"kind"],"msg":"is \"missing\"","type":"missing"}],)"
-      R"("stream":"run_1","seq":4})");
+  EXPECT_EQ(render(what, "req_1"),
+            R"({"type":"urn:runledger:problem:validation_failed",)"
+            R"("title":"The request is not valid","status":422,)"
+            R"("detail":"is \"missing\"","code":"validation_failed","request_id":"req_1",)"
+            R"("errors":[{"loc":["body","steps",2,"kind"],"msg":"is \"missing\"",)"
+            R"("type":"missing"}],)"
+            R"("stream":"run_1","seq":4})");
 }
 
 TEST(Problem, IsValidJsonForEveryFault) {
