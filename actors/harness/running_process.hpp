@@ -149,6 +149,7 @@ private:
   line_reader lines_;
   token_bucket byte_rate_, line_rate_;
   std::string errors_head_;
+  bool errors_logged_ = false; // Some log has them.
 
   std::string outgoing_;
   std::size_t sent_ = 0;

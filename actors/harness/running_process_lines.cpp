@@ -4,6 +4,7 @@
 #include <cerrno>
 #include <string>
 #include <unistd.h>
+#include <utility>
 
 // Lines to and from a process, and the runs that they belong to.
 
@@ -12,7 +13,7 @@ namespace runledger::harness {
 namespace {
 
 constexpr std::size_t read_bytes = 256 << 10;
-constexpr std::size_t errors_head_bytes = 2048;
+constexpr std::size_t errors_head_bytes = 16 << 10;
 
 /// The read buffer of the host's thread.
 std::string& read_buffer() {
@@ -112,6 +113,7 @@ void running_process::read_errors() {
         bytes.substr(0, errors_head_bytes - std::min(errors_head_bytes, errors_head_.size())));
     for (auto& [name, run] : runs_)
       run.log.append(bytes);
+    errors_logged_ = errors_logged_ || !runs_.empty();
   }
 }
 
@@ -197,6 +199,9 @@ void running_process::open_run(const std::string& run, std::int64_t heartbeat_ms
   auto& state = runs_[run];
   state = {heartbeat_ms, now, false, raw_log{log, host_.options.raw_log_bytes}};
   last_run_ = run;
+  if (!std::exchange(errors_logged_,
+                     true)) // What was said before anybody listened, at least its beginning.
+    state.log.append(errors_head_);
   if (heartbeat_ms > 0)
     arm(timer::heartbeat, now + heartbeat_ms);
 }

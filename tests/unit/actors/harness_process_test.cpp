@@ -284,6 +284,17 @@ TEST_P(harness_process, raw_log) {
   EXPECT_EQ(read_text(b), "words\n");
 }
 
+// Goal: what was said before a run was open is in the log of the first.
+TEST_P(harness_process, raw_log_of_the_start) {
+  auto log = data.path() + "/logs/a.log";
+  auto sink = start({"stderr=early", "ready", "await=go", "stderr=late", "exit=0"});
+  ASSERT_TRUE(sink->wait([](const auto& h) { return h.ready_runs.has_value(); }));
+  host.open_run(process, "run_1", 0, log);
+  host.write(process, "go\n");
+  exit_of(sink);
+  EXPECT_EQ(read_text(log), "early\nlate\n");
+}
+
 TEST_P(harness_process, raw_log_is_cut) {
   process_host small{{.data_dir = data.path() + "/small", .raw_log_bytes = 100}};
   auto spec = spec_of(
