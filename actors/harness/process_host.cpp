@@ -1,5 +1,6 @@
 #include "actors/harness/process_host.hpp"
 
+#include "actors/harness/call_queue.hpp"
 #include "actors/harness/running_process.hpp"
 
 #include <atomic>
@@ -11,6 +12,7 @@
 #include <thread>
 #include <unordered_map>
 #include <unordered_set>
+#include <utility>
 #include <variant>
 
 namespace runledger::harness {
@@ -47,40 +49,6 @@ struct command {
   std::variant<start_command, write_command, open_command, close_command, terminate_command,
                kill_command, end_command>
       what;
-  command* next = nullptr;
-};
-
-/// Many threads put in, one takes all; neither waits.
-class command_queue {
-public:
-  command_queue() = default;
-  command_queue(const command_queue&) = delete;
-  command_queue& operator=(const command_queue&) = delete;
-  ~command_queue() {
-    for (auto* c = head_.load(); c != nullptr;)
-      delete std::exchange(c, c->next);
-  }
-
-  /// True if it was empty, so that somebody has to wake the reader.
-  bool push(std::unique_ptr<command> c) {
-    auto* fresh = c.release();
-    fresh->next = head_.load(std::memory_order_relaxed);
-    while (!head_.compare_exchange_weak(fresh->next, fresh, std::memory_order_release,
-                                        std::memory_order_relaxed)) {
-    }
-    return fresh->next == nullptr;
-  }
-
-  /// Oldest first.
-  std::vector<std::unique_ptr<command>> take_all() {
-    std::vector<std::unique_ptr<command>> out;
-    for (auto* c = head_.exchange(nullptr, std::memory_order_acquire); c != nullptr; c = c->next)
-      out.emplace_back(c);
-    return {std::make_move_iterator(out.rbegin()), std::make_move_iterator(out.rend())};
-  }
-
-private:
-  std::atomic<command*> head_{nullptr};
 };
 
 std::string absolute_folder(const std::string& path) {
@@ -114,7 +82,7 @@ struct process_host::core {
   event_loop loop;
   host_context context;
   capabilities probed;
-  command_queue queue;
+  call_queue<command> queue;
   std::atomic<std::uint64_t> last_id{0};
   std::unordered_map<std::uint64_t, std::unique_ptr<running_process>> processes;
   std::unordered_set<std::uint64_t> written; // To be flushed once all waiting calls are in.
@@ -155,7 +123,7 @@ process_host::core::~core() {
 }
 
 void process_host::core::push(std::uint64_t process, decltype(command::what) what) {
-  if (queue.push(std::make_unique<command>(command{process, std::move(what)})))
+  if (queue.push(command{process, std::move(what)}))
     loop.wake();
 }
 
@@ -171,7 +139,7 @@ void process_host::core::run() {
         [this](std::uint64_t id, slot what) { with(id, [&](auto& p) { p.on_descriptor(what); }); },
         [this](std::uint64_t id, timer kind) { with(id, [&](auto& p) { p.on_timer(kind); }); });
     for (auto& c : queue.take_all())
-      execute(*c);
+      execute(c);
     for (auto id : std::exchange(written, {}))
       with(id, [](auto& p) { p.flush(); });
     std::erase_if(context.leftover_groups, [](cgroup_slot& group) { return group.remove(); });
