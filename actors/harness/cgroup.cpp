@@ -6,6 +6,7 @@
 #include <cerrno>
 #include <charconv>
 #include <cstring>
+#include <ctime>
 #include <fcntl.h>
 #include <fstream>
 #include <sstream>
@@ -297,6 +298,17 @@ bool cgroup_slot::remove() {
     return ::rmdir(folder.c_str()) == 0 || errno == ENOENT;
   });
   return folders_.empty();
+}
+
+void remove_patiently(std::vector<cgroup_slot>& groups) {
+  constexpr int rounds = 200;
+  constexpr timespec pause{0, 5'000'000};
+  for (int i = 0; i < rounds; ++i) {
+    std::erase_if(groups, [](cgroup_slot& group) { return group.remove(); });
+    if (groups.empty())
+      return;
+    ::nanosleep(&pause, nullptr);
+  }
 }
 
 std::vector<pid_t> cgroup_members(const std::string& folder) {

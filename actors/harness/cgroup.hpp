@@ -4,6 +4,7 @@
 #include <optional>
 #include <string>
 #include <sys/types.h>
+#include <utility>
 #include <vector>
 
 /// Control groups, version 1 or 2, where this server may make some. Every group lies below the
@@ -38,6 +39,8 @@ struct cgroup_limits {
 class cgroup_slot {
 public:
   cgroup_slot() = default;
+  /// Groups that somebody else made, to be removed.
+  explicit cgroup_slot(std::vector<std::string> folders) : folders_(std::move(folders)) {}
   /// Makes the groups under `name`. A controller that refuses is left out.
   cgroup_slot(const cgroup_parents& parents, const std::string& name, const cgroup_limits& limits);
 
@@ -68,6 +71,9 @@ private:
   std::string memory_, pids_, cpu_;
   bool unified_ = false;
 };
+
+/// Removes what can be removed within a second; blocks that long at most.
+void remove_patiently(std::vector<cgroup_slot>& groups);
 
 /// Members of one group; for the sweep.
 std::vector<pid_t> cgroup_members(const std::string& folder);

@@ -150,6 +150,9 @@ void process_host::core::run() {
   }
   for (auto& [id, process] : processes)
     process->abandon();
+  processes.clear();
+  // The kernel lets go of a group a moment after its last process is gone.
+  remove_patiently(context.leftover_groups);
 }
 
 void process_host::core::end_all() {

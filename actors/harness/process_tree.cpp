@@ -78,13 +78,16 @@ std::size_t sweep_record(const std::string& text, const std::string& boot) {
   if (recorded_boot != boot)
     return killed;
   // A group that we made holds only what we put there.
-  for (const auto& group : groups) {
-    if (std::filesystem::path{group}.filename().string().starts_with("runledger-"))
-      for (pid_t pid : cgroup_members(group))
-        if (auto stat = read_stat(pid))
-          killed += kill_exactly(pid, stat->start_ticks);
-    ::rmdir(group.c_str()); // Fails while they are dying; an empty group does no harm.
-  }
+  std::erase_if(groups, [](const std::string& group) {
+    return !std::filesystem::path{group}.filename().string().starts_with("runledger-");
+  });
+  for (const auto& group : groups)
+    for (pid_t pid : cgroup_members(group))
+      if (auto stat = read_stat(pid))
+        killed += kill_exactly(pid, stat->start_ticks);
+  std::vector<cgroup_slot> slots;
+  slots.emplace_back(std::move(groups));
+  remove_patiently(slots);
   return killed;
 }
 

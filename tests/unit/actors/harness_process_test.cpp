@@ -1,5 +1,6 @@
 #include "tests/support/harness_probe.hpp"
 
+#include "actors/harness/cgroup.hpp"
 #include "actors/harness/process_tree.hpp"
 #include "events/digest.hpp"
 
@@ -453,6 +454,37 @@ TEST_P(harness_process, host_takes_its_processes_along) {
   }
   EXPECT_TRUE(sink->now().exit.has_value());
   EXPECT_EQ(sink->now().exits, 1);
+}
+
+// Goal: no control group outlives its host.
+TEST_P(harness_process, host_takes_its_groups_along) {
+  std::vector<std::string> reasons;
+  auto parents = find_cgroups(reasons);
+  auto groups = [&] {
+    auto mine = "runledger-" + std::to_string(::getpid()) + "-";
+    int n = 0;
+    for (const auto& parent :
+         {parents.pids_v1, parents.memory_v1, parents.cpuacct_v1, parents.unified})
+      if (!parent.empty())
+        for (const auto& entry : std::filesystem::directory_iterator{parent})
+          n += entry.path().filename().string().starts_with(mine);
+    return n;
+  };
+  auto before = groups(); // This fixture's host has nothing running.
+  auto other =
+      std::make_unique<process_host>(process_host_options{.data_dir = data.path() + "/other"});
+  for (int i = 0; i < 5; ++i) {
+    auto spec = spec_of({"ready", "orphan", "hang"});
+    spec.sandbox = GetParam();
+    auto sink = std::make_shared<recording_sink>();
+    other->start(spec, sink);
+    ASSERT_TRUE(sink->wait_frames(1));
+  }
+  if (parents.any()) {
+    EXPECT_GT(groups(), before);
+  }
+  other.reset();
+  EXPECT_EQ(groups(), before);
 }
 
 // Goal: a sweep kills what a record names only if it is the same process; afterwards no record is
