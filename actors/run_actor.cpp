@@ -95,8 +95,11 @@ private:
     if (auto* frame = std::get_if<run_frame>(&mail.body);
         frame && !importing_ && starts_import(*frame))
       return;
-    // Frames take effect in their order: what follows an artifact waits until it is taken over.
-    if (importing_ && std::holds_alternative<run_frame>(mail.body)) {
+    // Frames take effect in their order: what follows an artifact, the harness's exit too, waits
+    // until it is taken over.
+    if (importing_
+        && (std::holds_alternative<run_frame>(mail.body)
+            || std::holds_alternative<attempt_gone>(mail.body))) {
       held_.push_back(std::move(mail));
       return;
     }
