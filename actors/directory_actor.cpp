@@ -146,17 +146,18 @@ private:
     return derive_ulid({"request", c.workspace.value, route, c.idempotency_key});
   }
 
+  /// False: answered. A keyed request is looked up even where nothing new is taken.
   bool may_start(const request_context& c, const answer<accepted_run>& to) {
-    if (draining_) {
+    if (draining_)
       to.refuse(errc::draining, "The server is about to end.");
-      return false;
-    }
-    if (full_.contains(c.workspace.value)) {
+    else if (queue_full(c) && c.idempotency_key.empty())
       to.refuse(errc::queue_full, "Too many runs wait in this workspace.");
-      return false;
-    }
-    return true;
+    else
+      return true;
+    return false;
   }
+
+  bool queue_full(const request_context& c) const { return full_.contains(c.workspace.value); }
 
   void on(start_run_request& ask, answer<accepted_run>& to) {
     if (!may_start(ask.context, to))
@@ -196,6 +197,7 @@ private:
     session_mail accept;
     accept.origin = std::move(origin);
     accept.workspace = std::move(workspace);
+    accept.queue_full = queue_full(shared->context);
     accept.on_end = shared->on_end;
     accept.body = std::move(turn);
     accept.accepted = std::move(to);
@@ -211,6 +213,7 @@ private:
     session_mail mail;
     mail.origin = origin_of(ask.context, command);
     mail.workspace = ask.context.workspace;
+    mail.queue_full = queue_full(ask.context);
     mail.on_end = std::move(ask.on_end);
     session::accept_turn turn;
     turn.id = command;

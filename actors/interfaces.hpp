@@ -69,6 +69,7 @@ struct session_mail {
   /// accept_turn of a keyed request on a session that does not exist: pass it on to the agent, to
   /// be pinned.
   std::shared_ptr<start_run_request> unpinned;
+  bool queue_full = false;  ///< Only what is known already may be answered.
   session::outcome decided; ///< Set by the actor between decision and commit.
 };
 using session_actor = caf::typed_actor<caf::reacts_to<session_mail>, caf::reacts_to<append_done>,

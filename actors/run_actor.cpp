@@ -169,11 +169,21 @@ private:
       mail.origin.causation_id = stream_.value + ':' + std::to_string(head_.seq);
     }
     if (mail.origin.principal.empty())
-      mail.origin.principal = id_.value;
+      mail.origin.principal = principal_of(mail);
     if (mail.origin.correlation_id.empty())
       mail.origin.correlation_id = origin_.correlation_id;
     if (mail.origin.traceparent.empty())
       mail.origin.traceparent = origin_.traceparent;
+  }
+
+  /// Who: the asker of the run, its harness, or the server.
+  std::string principal_of(const run_mail& mail) const {
+    if (std::holds_alternative<run_granted>(mail.body))
+      return origin_.principal;
+    if (std::holds_alternative<run_frame>(mail.body)
+        || std::holds_alternative<artifact_taken>(mail.body))
+      return id_.value;
+    return "system";
   }
 
   record_ptr read_accepting() {

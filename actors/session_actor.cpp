@@ -46,12 +46,13 @@ private:
     session::command asked{services_->clock.now(), mail.workspace, {}};
     std::visit(overloaded{[](std::monostate) {}, [&](auto& body) { asked.body = body; }},
                mail.body);
-    if (pass_on_to_agent(mail))
-      return false;
-    if (too_many_turns(asked)) {
-      mail.accepted.refuse(errc::queue_full, "Too many messages wait in this session.");
+    if (too_many_turns(mail)) {
+      mail.accepted.refuse(errc::queue_full, "Too many runs wait.");
+      rest();
       return false;
     }
+    if (pass_on_to_agent(mail))
+      return false;
     auto decided = session::decide(state_, asked);
     if (!decided) {
       answer_refusal(mail, decided.error());
@@ -79,10 +80,13 @@ private:
     return true;
   }
 
-  bool too_many_turns(const session::command& asked) const {
-    const auto* turn = std::get_if<session::accept_turn>(&asked.body);
-    return turn != nullptr && session::find(state_, turn->run) == nullptr
-           && state_.turns.size() - state_.first_open > services_->settings.max_queued;
+  /// A turn that is known already is answered also when nothing new is taken.
+  bool too_many_turns(const session_mail& mail) const {
+    const auto* turn = std::get_if<session::accept_turn>(&mail.body);
+    if (turn == nullptr || session::find(state_, turn->run) != nullptr)
+      return false;
+    return mail.queue_full
+           || state_.turns.size() - state_.first_open > services_->settings.max_queued;
   }
 
   void after_commit(const record_ptr& r) {

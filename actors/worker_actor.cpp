@@ -64,12 +64,11 @@ private:
   struct open_run {
     run_actor by;
     std::int64_t attempt = 0;
-    session_id session;
-    workspace_id workspace;
     std::int64_t heartbeat_ms = 0;
     std::string raw_log;
     std::string lines;    // Waiting for `ready`.
     bool cut_off = false; // Later frames are dropped.
+    bool heard = false;   // It has said something in this process.
   };
 
   // -- from runs and the dispatcher ------------------------------------------------------------
@@ -78,8 +77,11 @@ private:
     if (process_ == harness::process_handle::none)
       start_process(ask);
     auto& run = runs_[ask.run.value];
-    run = {ask.by,      ask.attempt, ask.session, ask.workspace, ask.how->heartbeat_ms,
-           ask.raw_log, {},          false};
+    run = {};
+    run.by = ask.by;
+    run.attempt = ask.attempt;
+    run.heartbeat_ms = ask.how->heartbeat_ms;
+    run.raw_log = ask.raw_log;
     if (ready_) {
       services_->harness.open_run(process_, ask.run.value, run.heartbeat_ms, run.raw_log);
       services_->harness.write(process_, std::move(ask.lines));
@@ -132,8 +134,12 @@ private:
 
   void on(write_lines& ask) {
     auto found = runs_.find(ask.run.value);
-    if (found != runs_.end() && ready_)
+    if (found == runs_.end())
+      return;
+    if (ready_)
       services_->harness.write(process_, std::move(ask.lines));
+    else
+      found->second.lines += ask.lines;
   }
 
   /// The run needs this slot no more.
@@ -224,6 +230,7 @@ private:
     auto found = runs_.find(e.frame.run);
     if (e.process != process_number_ || found == runs_.end() || found->second.cut_off)
       return; // Of a run that is over here.
+    found->second.heard = true;
     run_mail mail;
     mail.body = run_frame{found->second.attempt, std::move(e.frame)};
     caf::anon_send(found->second.by, std::move(mail));
@@ -269,8 +276,11 @@ private:
   void fail_runs(const failure& error) {
     bool shared = pooled_ && runs_.size() > 1;
     bool final = error.code == "sandbox_unavailable" || error.code == "sandbox_refused";
-    for (auto& [id, run] : runs_)
-      tell_gone(run, error, !shared && !server_ends_, final, shared);
+    for (auto& [id, run] : runs_) {
+      // A warm process may end just as a run is given to it: that is not the run's doing.
+      bool innocent = shared || (pooled_ && !run.heard);
+      tell_gone(run, error, !innocent && !server_ends_, final, innocent);
+    }
   }
 
   static void tell_gone(open_run& run, const failure& error, bool counted, bool final, bool alone) {

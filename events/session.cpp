@@ -39,7 +39,7 @@ decision on(const state& s, const command& c, const accept_turn& ask) {
   fact.trigger = ask.trigger;
   fact.prompt = ask.prompt;
   fact.initial_state = ask.initial_state;
-  fact.limits = ask.limits;
+  fact.limits = fresh ? ask.limits : s.limits;
   fact.parent_run = ask.parent_run;
   fact.key = ask.key;
   fact.fingerprint = ask.fingerprint;
@@ -127,6 +127,7 @@ state evolve(state s, const event& fact, timestamp at, std::uint64_t seq,
                             s.agent = e.agent;
                             s.agent_slug = e.agent_slug;
                             s.agent_version = e.agent_version;
+                            s.limits = e.limits;
                             s.created_at = at;
                           }
                           s.turns.push_back({e.run, e.turn, seq, "pending", e.fingerprint, at});

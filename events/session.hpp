@@ -105,6 +105,7 @@ struct state {
   agent_id agent;
   std::string agent_slug;
   std::int64_t agent_version = 0;
+  run_limits limits; ///< Pinned with the version: every turn has them.
   std::vector<turn> turns;
   std::size_t first_open = 0; ///< Index of the first turn that has not ended.
   std::string reason;         ///< Of the cancellation.
