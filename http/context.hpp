@@ -18,6 +18,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <unordered_set>
 
 namespace runledger::http {
 
@@ -26,6 +27,16 @@ enum class stage : std::uint8_t {
   starting, ///< The ledger is being taken up, the views catch up.
   serving,
   draining, ///< No new work; what is under way ends.
+};
+
+/// A request that waits for the end of a run.
+class pending_wait {
+public:
+  /// Answers with the run as it is now.
+  virtual void end_early() = 0;
+
+protected:
+  ~pending_wait() = default;
 };
 
 /// What handlers work on: everything behind the edge. All that is named here outlives the server.
@@ -44,13 +55,16 @@ struct route_context {
 
   // Set before the stage is `serving`; handlers of keyed routes run from then on only.
   engine* actors = nullptr;
-  std::unique_ptr<views::view_reader> reader; ///< For single rows, on the HTTP thread.
-  std::unique_ptr<query_pool> queries;
-  std::unique_ptr<sse_hub> streams;
+  std::unique_ptr<views::view_reader> reader = {}; ///< For single rows, on the HTTP thread.
+  std::unique_ptr<query_pool> queries = {};
+  std::unique_ptr<sse_hub> streams = {};
+
+  /// Requests that wait for the end of a run; a server that drains ends them early.
+  std::unordered_set<pending_wait*> waits = {};
 
   std::atomic<stage> at = stage::starting;
   /// Appends metrics of the edge; set by whoever made the server.
-  std::function<void(std::string&)> edge_metrics;
+  std::function<void(std::string&)> edge_metrics = {};
   std::chrono::steady_clock::time_point started = std::chrono::steady_clock::now();
 };
 

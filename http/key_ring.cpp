@@ -73,7 +73,7 @@ std::size_t key_ring::digest_hash::operator()(const digest& d) const noexcept {
 
 result<principal_ptr, auth_refusal> key_ring::authenticate(std::string_view authorization,
                                                            std::string_view api_key) {
-  if (!loaded_)
+  if (!open_)
     return auth_refusal{"The server is starting.", fault::not_ready};
   const auto text = presented_key(authorization, api_key);
   if (text.empty())
@@ -101,8 +101,14 @@ void key_ring::remove(const key_id& id) {
   std::erase_if(keys_, [&](const auto& each) { return each.second.who->key_id == id.value; });
 }
 
+bool key_ring::has_admin() const {
+  return std::ranges::any_of(keys_, [now = clock_.now()](const auto& each) {
+    const auto& [who, expires_at, generation] = each.second;
+    return allows(who->scopes, scope::admin) && (!expires_at || *expires_at > now);
+  });
+}
+
 void key_ring::load(const std::vector<known_key>& keys, std::uint64_t as_of) {
-  loaded_ = true;
   std::erase_if(keys_, [&](const auto& each) { return each.second.generation <= as_of; });
   for (const auto& key : keys)
     add(key);

@@ -51,9 +51,11 @@ public:
   /// Takes over the list of all keys that open something. What was removed stays removed, and what
   /// was added after `as_of` stays, because the list may be older.
   void load(const std::vector<known_key>& keys, std::uint64_t as_of);
-  std::size_t size() const { return keys_.size(); }
-  /// Until the first load() every request is answered 503 `not_ready`.
-  bool loaded() const { return loaded_; }
+  bool knows(const digest& secret_hash) const { return keys_.contains(secret_hash); }
+  /// Whether a key that has not expired has the scope admin.
+  bool has_admin() const;
+  /// Until then every request is answered 503 `not_ready`.
+  void open() { open_ = true; }
 
 private:
   struct entry {
@@ -69,7 +71,7 @@ private:
   std::unordered_map<digest, entry, digest_hash> keys_;
   std::unordered_set<key_id> removed_;
   std::uint64_t generation_ = 0;
-  bool loaded_ = false;
+  bool open_ = false;
 };
 
 } // namespace runledger::http

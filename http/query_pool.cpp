@@ -17,6 +17,10 @@ query_pool::query_pool(const std::string& views_path, const event_log& log, cons
 }
 
 query_pool::~query_pool() {
+  stop();
+}
+
+void query_pool::stop() {
   std::deque<job> dropped;
   {
     std::lock_guard lock{mutex_};
@@ -25,7 +29,8 @@ query_pool::~query_pool() {
   }
   wake_.notify_all();
   for (auto& thread : threads_)
-    thread.join();
+    if (thread.joinable())
+      thread.join();
 }
 
 void query_pool::run(job what) {

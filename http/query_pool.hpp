@@ -18,8 +18,7 @@ namespace runledger::http {
 /// of events, sums. Each has a connection to the views of its own. Jobs are begun in the order in
 /// which they came.
 ///
-/// Threads: run() from any thread. Lifetime: the destructor waits for the jobs under way and drops
-/// those that have not begun, without calling them.
+/// Threads: run() from any thread.
 class query_pool {
 public:
   /// Called on a thread of the pool. Throws nothing.
@@ -33,6 +32,9 @@ public:
   query_pool& operator=(const query_pool&) = delete;
 
   void run(job what);
+  /// Waits for the jobs under way and drops those that have not begun, and all that come later,
+  /// without calling them. The destructor does so too.
+  void stop();
   /// Jobs that have not begun.
   std::size_t waiting() const;
 

@@ -26,7 +26,7 @@ void send_content(route_context& c, const views::artifact_row& row, reply& r) {
   what.etag = to_hex(row.content);
   what.attachment = row.name.empty() ? row.id.value : row.name;
   // What agents publish is never run by a browser in the name of this server.
-  r.header("X-Content-Type-Options", "nosniff").header("Content-Security-Policy", "sandbox");
+  r.header("Content-Security-Policy", "sandbox");
   r.file(std::move(what));
 }
 

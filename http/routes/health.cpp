@@ -12,12 +12,12 @@ std::string_view not_ready_because(const route_context& c) {
   if (c.log.failed())
     return "the ledger is dead";
   switch (c.at.load()) {
-  case stage::starting:
-    return "the server is starting";
-  case stage::draining:
-    return "the server is about to end";
-  case stage::serving:
-    break;
+    case stage::starting:
+      return "the server is starting";
+    case stage::draining:
+      return "the server is about to end";
+    case stage::serving:
+      break;
   }
   return c.actors->recovered() ? std::string_view{} : "unfinished work is being taken up";
 }

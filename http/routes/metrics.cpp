@@ -50,10 +50,10 @@ void append_process(writer& to, const route_context& c) {
   to.counter("process_cpu_seconds_total", "Processor time of the server, without its harnesses.",
              seconds(used.ru_utime) + seconds(used.ru_stime));
   to.gauge("process_resident_memory_bytes", "Resident memory.", resident_bytes());
-  to.gauge("runledger_uptime_seconds", "Time since the start.",
-           std::chrono::duration_cast<std::chrono::seconds>(std::chrono::steady_clock::now()
-                                                            - c.started)
-               .count());
+  to.gauge(
+      "runledger_uptime_seconds", "Time since the start.",
+      std::chrono::duration_cast<std::chrono::seconds>(std::chrono::steady_clock::now() - c.started)
+          .count());
 }
 
 void append_engine(writer& to, const engine_stats& s) {

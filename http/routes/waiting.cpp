@@ -46,8 +46,13 @@ void run_wait::accepted(accepted_run what) {
   is_accepted_ = true;
   if (!wait_ || answer_.end)
     return finish(true);
+  context_.waits.insert(this);
   // The edge's deadline must not come before ours.
   reply_->extend_deadline(*wait_ + std::chrono::seconds{30});
+  reply_->on_abandoned([weak = weak_from_this()] {
+    if (auto self = weak.lock())
+      self->give_up();
+  });
   timer_.expires_after(*wait_);
   timer_.async_wait([self = shared_from_this()](const error_code& ec) {
     if (!ec)
@@ -63,10 +68,17 @@ void run_wait::ended(ended_run what) {
     finish(true);
 }
 
+void run_wait::give_up() {
+  timer_.cancel();
+  context_.waits.erase(this);
+  reply_.reset();
+}
+
 void run_wait::finish(bool in_time) {
   if (!reply_)
     return;
   timer_.cancel();
+  context_.waits.erase(this);
   auto to = *std::exchange(reply_, std::nullopt);
   if (wait_)
     to.header("Preference-Applied", "wait=" + std::to_string(wait_->count()));

@@ -27,7 +27,7 @@ struct run_answer {
 /// `accepted_to()` and `end_to()` go into the engine's request; `done` is called once, on the HTTP
 /// thread, with a reply that holds the headers `Preference-Applied` and `Idempotent-Replayed`. A
 /// refusal is answered here.
-class run_wait : public std::enable_shared_from_this<run_wait> {
+class run_wait final : public pending_wait, public std::enable_shared_from_this<run_wait> {
 public:
   using completion = std::function<void(run_answer, reply)>;
   run_wait(route_context& c, reply r, std::optional<std::chrono::seconds> wait, completion done);
@@ -36,10 +36,14 @@ public:
   /// Empty without a wait.
   end_listener end_to();
 
+  void end_early() override { finish(false); }
+
 private:
   void accepted(accepted_run what);
   void ended(ended_run what);
   void finish(bool in_time);
+  /// The client left.
+  void give_up();
 
   route_context& context_;
   std::optional<reply> reply_;

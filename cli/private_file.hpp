@@ -1,0 +1,17 @@
+#pragma once
+
+#include "events/result.hpp"
+
+#include <optional>
+#include <string>
+
+namespace runledger::cli {
+
+/// Writes a file that only its owner can read (0600), whole or not at all, and durably. An error is
+/// one sentence for the operator.
+result<void, std::string> write_private_file(const std::string& path, const std::string& text);
+
+/// The file's text without one line end at its end; nothing if it is not there or cannot be read.
+std::optional<std::string> read_private_file(const std::string& path);
+
+} // namespace runledger::cli

@@ -1,0 +1,340 @@
+#include "cli/server_process.hpp"
+
+#include "cli/first_start.hpp"
+#include "cli/private_file.hpp"
+#include "cli/version.hpp"
+#include "http/key_loading.hpp"
+#include "http/routes/table.hpp"
+
+#include <boost/asio/ip/tcp.hpp>
+
+#include <algorithm>
+#include <csignal>
+#include <cstdio>
+#include <cstdlib>
+#include <filesystem>
+#include <fmt/format.h>
+#include <openssl/rand.h>
+#include <spdlog/spdlog.h>
+#include <stdexcept>
+
+namespace runledger::cli {
+
+namespace {
+
+constexpr std::size_t query_threads = 2;
+constexpr std::chrono::seconds edge_grace{5};
+
+/// The secret behind signed links, made at the first start.
+std::string link_secret(const std::string& path) {
+  if (auto kept = read_private_file(path); kept && kept->size() >= 64)
+    return *kept;
+  unsigned char bytes[32];
+  if (RAND_bytes(bytes, sizeof bytes) != 1)
+    throw std::runtime_error("the operating system gives no random bytes");
+  digest random;
+  std::copy(std::begin(bytes), std::end(bytes), random.bytes.begin());
+  auto text = to_hex(random);
+  if (auto written = write_private_file(path, text + "\n"); !written)
+    throw std::runtime_error(written.error());
+  return text;
+}
+
+http::limits limits_from(const http_settings& s) {
+  http::limits out;
+  out.head_limit = s.head_limit;
+  out.max_fields = s.max_fields;
+  out.head_timeout = s.head_timeout;
+  out.body_limit = s.body_limit;
+  out.bundle_limit = s.bundle_limit;
+  out.body_timeout = s.body_timeout;
+  out.max_connections = s.max_connections;
+  out.max_connections_per_address = s.max_connections_per_address;
+  return out;
+}
+
+/// A name stands for its first address.
+std::string address_of(http::net::io_context& io, const endpoint& where) {
+  boost::system::error_code ec;
+  const auto found = http::tcp::resolver{io}.resolve(where.host, std::to_string(where.port), ec);
+  if (ec || found.empty())
+    throw std::runtime_error(fmt::format("the address {} is not known here", where.host));
+  return found.begin()->endpoint().address().to_string();
+}
+
+/// The value of a secret, read where it is needed: it may change while the server runs.
+std::optional<std::string> secret_value(const std::map<std::string, secret_settings>& secrets,
+                                        const std::string& name, const workspace_id& workspace) {
+  const auto found = secrets.find(name);
+  if (found == secrets.end())
+    return std::nullopt;
+  const auto& from = found->second;
+  if (!from.workspaces.empty()
+      && std::ranges::find(from.workspaces, workspace.value) == from.workspaces.end())
+    return std::nullopt;
+  if (!from.file.empty())
+    return read_private_file(from.file);
+  const char* text = std::getenv(from.env.c_str());
+  return text != nullptr ? std::optional<std::string>{text} : std::nullopt;
+}
+
+std::optional<std::string> bootstrap_key() {
+  const char* text = std::getenv("RUNLEDGER_BOOTSTRAP_KEY");
+  return text != nullptr && *text != '\0' ? std::optional<std::string>{text} : std::nullopt;
+}
+
+void ignore_signal(int) {}
+
+} // namespace
+
+server_process::server_process(const settings& with)
+    : settings_(with), data_(std::filesystem::absolute(with.data).lexically_normal().string()) {
+  if (with.ledger != ledger_kind::sqlite)
+    throw std::runtime_error("this build has the ledger `sqlite` only");
+  if (const auto given = bootstrap_key(); given && !is_possible_key(*given))
+    throw std::runtime_error(
+        "RUNLEDGER_BOOTSTRAP_KEY must have 16 to 256 visible ASCII characters");
+  // Not SIG_IGN: harnesses would inherit that.
+  std::signal(SIGPIPE, ignore_signal);
+  if (const char* place = std::getenv("RUNLEDGER_FAIL_POINT"); place != nullptr && *place != '\0')
+    spdlog::warn("RUNLEDGER_FAIL_POINT={}: this server will kill itself there. For tests only.",
+                 place);
+  open_parts();
+  make_edge();
+}
+
+server_process::~server_process() {
+  if (drainer_.joinable())
+    drainer_.join();
+}
+
+void server_process::open_parts() {
+  auto lock = data_folder_lock::acquire(data_);
+  if (!lock)
+    throw std::runtime_error(lock.error());
+  lock_ = std::move(*lock);
+  sqlite_log_options options;
+  options.folder = data_;
+  auto log = sqlite_log::open(std::move(options));
+  if (!log)
+    throw std::runtime_error(log.error());
+  log_ = std::move(*log);
+  auto blobs =
+      file_blob_store::open(settings_.blobs_dir.empty() ? data_ + "/blobs" : settings_.blobs_dir);
+  if (!blobs)
+    throw std::runtime_error(blobs.error());
+  blobs_ = std::move(*blobs);
+  if (const auto killed = harness::sweep_processes(data_); killed > 0)
+    spdlog::warn("ended {} processes that an earlier server had left running", killed);
+  views::runner_options tail;
+  tail.path = data_ + "/views.db";
+  views_ = std::make_unique<views::view_runner>(*log_, std::move(tail));
+  signer_ = std::make_unique<http::url_signer>(link_secret(data_ + "/links.key"));
+}
+
+void server_process::make_edge() {
+  context_.reset(
+      new http::route_context{io_,
+                              *log_,
+                              *blobs_,
+                              *views_,
+                              clock_,
+                              keys_,
+                              *signer_,
+                              data_,
+                              settings_.http.tls_certificate.empty() ? "http" : "https",
+                              {settings_.sandbox.allow_none, settings_.sandbox.mount_roots}});
+  edge_ = std::make_unique<http::server>(io_, limits_from(settings_.http), http::route_table(),
+                                         keys_, *context_);
+  edge_->on_complaint([](std::string_view line) { spdlog::warn("{}", line); });
+  context_->edge_metrics = [this](std::string& out) { edge_->figures().write_prometheus(out); };
+}
+
+void server_process::listen() {
+  const auto& where = settings_.listen;
+  const auto address = address_of(io_, where);
+  const auto& s = settings_.http;
+  try {
+    const auto port = s.tls_certificate.empty()
+                          ? edge_->listen(address, where.port)
+                          : edge_->listen(address, where.port, {s.tls_certificate, s.tls_key});
+    fmt::print("runledger {} listens on {}://{}\n", version(), context_->scheme,
+               to_string(endpoint{where.host, port}));
+    std::fflush(stdout);
+  } catch (const boost::system::system_error& why) {
+    throw std::runtime_error(
+        fmt::format("cannot listen on {}: {}", to_string(where), why.code().message()));
+  }
+}
+
+engine_settings server_process::engine_settings_from() const {
+  engine_settings out;
+  out.data_dir = data_;
+  out.max_running = settings_.runs.max_running;
+  out.max_queued = settings_.runs.max_queued;
+  out.drain_ms = std::chrono::milliseconds{settings_.runs.drain}.count();
+  out.sandbox_allow_none = settings_.sandbox.allow_none;
+  out.sandbox_mount_roots = settings_.sandbox.mount_roots;
+  out.secret = [this](const std::string& name, const workspace_id& workspace) {
+    return secret_value(settings_.secrets, name, workspace);
+  };
+  return out;
+}
+
+void server_process::start_engine() {
+  host_ = std::make_unique<harness::process_host>(harness::process_host_options{.data_dir = data_});
+  for (const auto& missing : host_->probed().missing)
+    spdlog::warn("the sandbox lacks a layer: {}", missing);
+  engine_parts parts{
+      *log_,
+      *blobs_,
+      *host_,
+      clock_,
+      [this] { return views_->position(); },
+      [this](const std::string& why) { http::net::post(io_, [this, why] { fail(why); }); }};
+  engine_ = std::make_unique<engine>(engine_settings_from(), std::move(parts));
+  context_->actors = engine_.get();
+}
+
+void server_process::start_views() {
+  views_->on_change([this](const views::change_set& what) {
+    if (auto* hub = hub_.load())
+      hub->changed(what);
+    if (what.keys)
+      watch_keys();
+  });
+  views_->start();
+  views_->when_ready([this] { http::net::post(io_, [this] { views_ready(); }); });
+}
+
+/// On the views' thread. Keys that were made or revoked without an answer reach the ring here.
+void server_process::watch_keys() {
+  if (keys_changed_.exchange(true))
+    return;
+  http::net::post(io_, [this] {
+    keys_changed_ = false;
+    if (context_->at == http::stage::serving)
+      http::load_keys(*context_, {});
+  });
+}
+
+void server_process::views_ready() {
+  if (ending_)
+    return;
+  const auto path = data_ + "/views.db";
+  auto reader = views::view_reader::open(path, *log_, blobs_.get());
+  if (!reader)
+    return fail("the views cannot be opened: " + reader.error().detail);
+  context_->reader = std::move(*reader);
+  try {
+    context_->queries = std::make_unique<http::query_pool>(path, *log_, *blobs_, query_threads);
+  } catch (const std::exception& why) {
+    return fail(why.what());
+  }
+  context_->streams = std::make_unique<http::sse_hub>(io_, *context_->queries);
+  hub_ = context_->streams.get();
+  if (!http::load_keys_now(*context_))
+    return fail("the keys cannot be read");
+  ensure_admin(*context_, bootstrap_key(), [this](const result<void, std::string>& made) {
+    if (ending_)
+      return;
+    if (!made)
+      return fail(made.error());
+    begin_service();
+  });
+}
+
+void server_process::begin_service() {
+  keys_.open();
+  context_->at = http::stage::serving;
+  spdlog::info("ready; data in {}", data_);
+}
+
+void server_process::on_signal() {
+  signals_.async_wait([this](const boost::system::error_code& ec, int signal) {
+    if (ec)
+      return;
+    if (ending_) {
+      spdlog::warn("a second signal: ending at once");
+      std::_Exit(exit_code_ == 0 ? 1 : exit_code_);
+    }
+    spdlog::info("{}: draining", signal == SIGINT ? "SIGINT" : "SIGTERM");
+    begin_drain();
+    on_signal();
+  });
+}
+
+/// Ready turns 503, the listener closes, requests end while harnesses drain.
+void server_process::begin_drain() {
+  ending_ = true;
+  context_->at = http::stage::draining;
+  edge_->stop_accepting();
+  edge_->drain(settings_.runs.drain + edge_grace, [this](bool by_itself) {
+    if (!by_itself)
+      spdlog::warn("some requests did not end in time");
+    edge_drained_ = true;
+    end_soon();
+  });
+  drainer_ = std::thread{[this] {
+    engine_->drain();
+    http::net::post(io_, [this] {
+      work_drained_ = true;
+      // The runs that these wait for go on at the next start.
+      const std::vector<http::pending_wait*> waits{context_->waits.begin(), context_->waits.end()};
+      for (auto* each : waits)
+        each->end_early();
+      end_soon();
+    });
+  }};
+}
+
+void server_process::end_soon() {
+  if (edge_drained_ && work_drained_)
+    io_.stop();
+}
+
+/// The ledger is dead, or a part cannot be brought up: nothing more can be promised.
+void server_process::fail(const std::string& why) {
+  if (exit_code_ != 0)
+    return;
+  spdlog::error("stopping: {}", why);
+  exit_code_ = 1;
+  ending_ = true;
+  context_->at = http::stage::draining;
+  edge_->stop_accepting();
+  edge_->drain(edge_grace, [this](bool) { io_.stop(); });
+}
+
+int server_process::run() {
+  for (int each : {SIGINT, SIGTERM})
+    signals_.add(each);
+  on_signal();
+  listen();
+  start_engine();
+  start_views();
+  io_.run();
+  take_apart();
+  if (exit_code_ == 0)
+    spdlog::info("ended");
+  return exit_code_;
+}
+
+/// In an order in which nobody calls what is gone. Replies that are still owed somewhere are
+/// dropped on the way, so the io_context goes last.
+void server_process::take_apart() {
+  if (drainer_.joinable())
+    drainer_.join();
+  hub_ = nullptr;
+  context_->edge_metrics = nullptr;
+  edge_.reset();
+  engine_.reset();
+  host_.reset();
+  if (context_->queries)
+    context_->queries->stop();
+  views_->stop();
+  io_.restart();
+  io_.poll(); // What was posted meanwhile finds closed connections.
+  context_->streams.reset();
+}
+
+} // namespace runledger::cli

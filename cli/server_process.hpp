@@ -1,0 +1,80 @@
+#pragma once
+
+#include "actors/engine.hpp"
+#include "actors/harness/process_host.hpp"
+#include "cli/settings.hpp"
+#include "events/log/data_folder_lock.hpp"
+#include "events/log/file_blob_store.hpp"
+#include "events/log/sqlite_log.hpp"
+#include "http/context.hpp"
+#include "http/server.hpp"
+#include "projections/runner.hpp"
+
+#include <boost/asio/signal_set.hpp>
+
+#include <atomic>
+#include <memory>
+#include <optional>
+#include <string>
+#include <thread>
+
+namespace runledger::cli {
+
+/// The composition root: builds the server of its parts, in order, runs it, and takes it apart.
+///
+/// Start: lock the folder, open ledger and blobs, end what an earlier server left running, listen,
+/// take the partition and begin recovery, bring the views up, load the keys; from then on requests
+/// are served. End, on SIGTERM or SIGINT: /readyz turns 503, the listener closes, requests in
+/// flight end, harnesses get `runs.drain_seconds`. A second signal ends the process at once: what
+/// is durable stays, harnesses die with their server.
+class server_process {
+public:
+  /// Throws std::runtime_error with a sentence for the operator.
+  explicit server_process(const settings& with);
+  ~server_process();
+  server_process(const server_process&) = delete;
+  server_process& operator=(const server_process&) = delete;
+
+  /// Until the end. 0: as asked; 1: it had to stop by itself.
+  int run();
+
+private:
+  void open_parts();
+  void make_edge();
+  void listen();
+  void start_engine();
+  void start_views();
+  void on_signal();
+  void views_ready();
+  void begin_service();
+  void watch_keys();
+  void begin_drain();
+  void end_soon();
+  void fail(const std::string& why);
+  void take_apart();
+  engine_settings engine_settings_from() const;
+
+  const settings& settings_;
+  const std::string data_;
+  const system_wall_clock clock_;
+  int exit_code_ = 0;
+  bool ending_ = false, edge_drained_ = false, work_drained_ = false;
+  std::atomic<bool> keys_changed_ = false;
+  std::atomic<http::sse_hub*> hub_ = nullptr;
+
+  std::optional<data_folder_lock> lock_;
+  std::unique_ptr<sqlite_log> log_;
+  std::unique_ptr<file_blob_store> blobs_;
+  http::net::io_context io_{1};
+  std::unique_ptr<http::url_signer> signer_;
+  http::key_ring keys_{clock_};
+  std::unique_ptr<views::view_runner> views_;
+  std::unique_ptr<http::route_context> context_;
+  std::unique_ptr<http::server> edge_;
+  std::unique_ptr<harness::process_host> host_;
+  std::unique_ptr<engine> engine_;
+  boost::asio::signal_set signals_{io_};
+  std::thread drainer_;
+};
+
+} // namespace runledger::cli
