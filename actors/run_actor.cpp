@@ -361,12 +361,10 @@ private:
   }
 
   void prepare_folders(begin_run& begin, const run_granted& granted) {
-    const auto& data = services_->settings.data_dir;
-    auto pool = data + "/work/" + state_.agent.value + "-" + std::to_string(state_.agent_version);
-    begin.work_dir = pool + '/' + id_.value;
+    begin.work_dir = work_dir();
     if (granted.how->pool && !granted.entry.alone)
-      begin.pool_dir = pool;
-    begin.raw_log = data + "/logs/" + id_.value + ".log";
+      begin.pool_dir = services_->folders.of_version(state_.agent, state_.agent_version);
+    begin.raw_log = services_->settings.data_dir + "/logs/" + id_.value + ".log";
     services_->folders.provide(begin.work_dir);
   }
 
@@ -502,8 +500,11 @@ private:
   void remove_work_folder() {
     if (state_.agent.empty())
       return;
-    services_->folders.give_back(services_->settings.data_dir + "/work/" + state_.agent.value + '-'
-                                 + std::to_string(state_.agent_version) + '/' + id_.value);
+    services_->folders.give_back(work_dir());
+  }
+
+  std::string work_dir() const {
+    return services_->folders.of_version(state_.agent, state_.agent_version) + '/' + id_.value;
   }
 
   void refuse(run_mail& mail, errc, const read_error* damage) {

@@ -18,6 +18,10 @@ struct engine_counters {
   std::atomic<bool> recovered{false};
 };
 
+inline std::string work_root(const std::string& data_dir) {
+  return data_dir + "/work";
+}
+
 /// What every actor needs of the others and of the outside. Built by the engine before any message
 /// is sent; the handles are cleared at the end, so that the circle of references opens.
 struct services {
@@ -32,7 +36,7 @@ struct services {
         view_position(parts.view_position),
         on_fatal(parts.on_fatal),
         warn(std::move(to_operator)),
-        folders(settings.data_dir + "/work", [this](std::string path) {
+        folders(work_root(settings.data_dir), [this](std::string path) {
           caf::anon_send(importer, remove_folder{std::move(path)});
         }) {}
 

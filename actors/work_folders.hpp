@@ -1,6 +1,9 @@
 #pragma once
 
+#include "events/ids.hpp"
+
 #include <cstddef>
+#include <cstdint>
 #include <functional>
 #include <string>
 #include <vector>
@@ -16,6 +19,11 @@ public:
   /// `root` is DATA/work. `remove` gets the path of a folder that is to be removed with all that is
   /// in it; it may take its time.
   work_folders(std::string root, std::function<void(std::string)> remove);
+
+  /// The folder that holds the folders of an agent version's runs: a pooled process sees all of it.
+  std::string of_version(const agent_id& agent, std::int64_t version) const {
+    return root_ + '/' + agent.value + '-' + std::to_string(version);
+  }
 
   /// Makes `path` exist as an empty folder (0700), or leaves it as it is if it exists. Its parent
   /// is made too.

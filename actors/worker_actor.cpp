@@ -5,6 +5,7 @@
 #include <caf/actor_system.hpp>
 #include <caf/typed_event_based_actor.hpp>
 
+#include <filesystem>
 #include <map>
 
 namespace runledger {
@@ -82,8 +83,9 @@ private:
     run.attempt = ask.attempt;
     run.heartbeat_ms = ask.how->heartbeat_ms;
     run.raw_log = ask.raw_log;
-    if (ready_) {
+    if (ready_ || !pooled_) // A single run hears of stderr before `ready` too.
       services_->harness.open_run(process_, ask.run.value, run.heartbeat_ms, run.raw_log);
+    if (ready_) {
       services_->harness.write(process_, std::move(ask.lines));
     } else {
       run.lines = std::move(ask.lines);
@@ -100,7 +102,7 @@ private:
     spec.command = ask.how->command;
     spec.files = ask.how->files;
     for (const auto& m : ask.how->mounts)
-      spec.mounts.push_back({m.source, m.target, m.mode == "rw"});
+      spec.mounts.push_back({canonical(m.source), m.target, m.mode == "rw"});
     spec.network = ask.how->network;
     spec.sandbox = sandbox_of(*ask.how);
     spec.resources.memory_mb = static_cast<std::uint64_t>(ask.how->resources.memory_mb);
@@ -123,6 +125,14 @@ private:
                                         std::make_shared<worker_sink>(self, process_number_));
     services_->counters.live_processes.fetch_add(1, std::memory_order_relaxed);
     services_->harness.write(process_, harness::hello_line("runledger"));
+  }
+
+  /// The sandbox takes no symbolic links on the way to a mount; what the dispatcher checked is
+  /// where they lead.
+  static std::string canonical(const std::string& path) {
+    std::error_code failed;
+    auto real = std::filesystem::canonical(path, failed);
+    return failed ? path : real.string();
   }
 
   static harness::sandbox_mode sandbox_of(const recipe& how) {
@@ -219,7 +229,8 @@ private:
     take(worker_report{
         worker::process_started{agent_, agent_version_, e.max_runs, run_alone_, e.layers}});
     for (auto& [id, run] : runs_) {
-      services_->harness.open_run(process_, id, run.heartbeat_ms, run.raw_log);
+      if (pooled_)
+        services_->harness.open_run(process_, id, run.heartbeat_ms, run.raw_log);
       services_->harness.write(process_, std::exchange(run.lines, {}));
     }
     if (pooled_)
