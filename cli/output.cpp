@@ -1,5 +1,7 @@
 #include "cli/output.hpp"
 
+#include "events/json_writer.hpp"
+
 #include <algorithm>
 #include <array>
 #include <cstdlib>
@@ -27,25 +29,42 @@ std::string amount_of_time(std::int64_t ms) {
   return fmt::format("{} d", seconds / 86'400);
 }
 
+constexpr std::size_t widest_on_one_line = 72;
+
+/// Whether a value reads well on one line: short, and nothing in it holds anything itself.
+bool fits_on_one_line(const json::value& value) {
+  if (value.raw().size() > widest_on_one_line)
+    return false;
+  for (const auto child : value.children())
+    if (child.size() > 0)
+      return false;
+  return true;
+}
+
 void pretty_into(std::string& out, const json::value& value, std::size_t depth) {
-  const auto line = [&](std::size_t level) { out += '\n' + std::string(2 * level, ' '); };
   if (value.size() == 0 || !(value.is_object() || value.is_array())) {
     out += value.raw();
     return;
   }
+  const bool spread = depth == 0 || !fits_on_one_line(value);
+  const auto next_line = [&](std::size_t level) {
+    if (spread)
+      out += '\n' + std::string(2 * level, ' ');
+  };
   out += value.is_object() ? '{' : '[';
   bool first = true;
   for (const auto child : value.children()) {
     if (!first)
-      out += ',';
+      out += spread ? "," : ", ";
     first = false;
-    line(depth + 1);
+    next_line(depth + 1);
     if (value.is_object()) {
-      out += fmt::format("\"{}\": ", printable(child.name()));
+      json_writer::append_quoted(out, child.name());
+      out += ": ";
     }
     pretty_into(out, child, depth + 1);
   }
-  line(depth);
+  next_line(depth);
   out += value.is_object() ? '}' : ']';
 }
 

@@ -24,7 +24,7 @@ std::string relative_cell(const json::value& object, std::string_view member, ti
 /// `1.2 s`, `3 min 4 s` between two members; `-` where one is missing.
 std::string duration_cell(const json::value& object, std::string_view from, std::string_view to);
 
-/// A value over several lines, indented by two.
+/// A value over several lines, indented by two; short lists and objects inside it on one.
 std::string pretty(const json::value& value);
 
 /// Whether stdout is a terminal that wants colours (NO_COLOR is honoured).

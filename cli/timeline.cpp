@@ -44,7 +44,7 @@ std::string error_text(const json::value& data) {
 
 std::string status_text(const json::value& data, bool colour) {
   const auto status = cell(data, "status"), from = cell(data, "from");
-  auto text = from == "-" ? "" : from + " -> ";
+  auto text = from == "-" || from == status ? "" : from + " -> ";
   text += painted(status, status, colour);
   if (const auto attempt = cell(data, "attempt"); attempt != "-" && attempt != "0")
     text += fmt::format(" (attempt {})", attempt);

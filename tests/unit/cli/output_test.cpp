@@ -43,10 +43,19 @@ TEST(output, times) {
 }
 
 TEST(output, values_over_lines) {
-  const auto value = json::parse(R"({"a":[1,0.1000],"b":{},"c":"x\ny"})");
+  const auto value =
+      json::parse(R"({"a":[1,0.1000],"b":{},"c":"x\ny","d":[{"e":1},{"f":[]}],"g\"":null})");
   ASSERT_TRUE(value);
-  EXPECT_EQ(pretty(value->root()),
-            "{\n  \"a\": [\n    1,\n    0.1000\n  ],\n  \"b\": {},\n  \"c\": \"x\\ny\"\n}");
+  EXPECT_EQ(pretty(value->root()), "{\n"
+                                   "  \"a\": [1, 0.1000],\n"
+                                   "  \"b\": {},\n"
+                                   "  \"c\": \"x\\ny\",\n"
+                                   "  \"d\": [\n"
+                                   "    {\"e\": 1},\n"
+                                   "    {\"f\": []}\n"
+                                   "  ],\n"
+                                   "  \"g\\\"\": null\n"
+                                   "}");
 }
 
 } // namespace runledger::cli
