@@ -3,6 +3,7 @@
 #include "projections/view_store.hpp"
 
 #include <fcntl.h>
+#include <malloc.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -15,9 +16,10 @@ namespace runledger::views {
 
 namespace {
 
-constexpr std::size_t records_per_read = 16'384;
+constexpr std::size_t records_per_read = 8192;
 /// Records folded into one transaction of a rebuild: enough that a run's events mostly meet in one.
-constexpr std::size_t records_per_commit = 131'072;
+constexpr std::size_t records_per_commit = 32'768;
+constexpr std::size_t bytes_per_commit = std::size_t{32} << 20; ///< Of their data.
 
 std::string mark_of(const std::string& path) {
   return path + ".clean";
@@ -85,6 +87,7 @@ result<std::uint64_t, std::string> feed(view_store& store, const event_log& log,
                                         const std::function<bool()>& stop) {
   std::uint64_t total = 0;
   batch pending;
+  std::size_t bytes = 0;
   auto read_from = [&](std::int64_t from) {
     return std::async(std::launch::async, [&log, partition, from] {
       return log.read_partition(partition, from, records_per_read);
@@ -95,6 +98,7 @@ result<std::uint64_t, std::string> feed(view_store& store, const event_log& log,
     auto done = store.apply(pending);
     total += pending.size();
     pending.clear();
+    bytes = 0;
     return done;
   };
   for (;;) {
@@ -104,8 +108,10 @@ result<std::uint64_t, std::string> feed(view_store& store, const event_log& log,
     bool last = records->empty() || records->back()->offset + 1 >= end;
     if (!last)
       next = read_from(records->back()->offset + 1);
+    for (const auto& r : *records)
+      bytes += r->event.data.size();
     pending.insert(pending.end(), records->begin(), records->end());
-    if (last || pending.size() >= records_per_commit) {
+    if (last || pending.size() >= records_per_commit || bytes >= bytes_per_commit) {
       if (auto done = flush(); !done)
         return "the views cannot be written: " + done.error().message;
       if (stop && stop())
@@ -162,6 +168,7 @@ result<std::uint64_t, std::string> rebuild(const std::string& path, const event_
     return done.error();
   if (auto done = put_in_place(fresh, path); !done)
     return done.error();
+  ::malloc_trim(0); // A server goes on for long with what is needed now.
   return total;
 }
 

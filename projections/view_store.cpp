@@ -32,7 +32,7 @@ constexpr const char* live_pragmas =
     "PRAGMA journal_size_limit=67108864; PRAGMA cache_size=-16384; PRAGMA temp_store=MEMORY;";
 constexpr const char* bulk_pragmas =
     "PRAGMA journal_mode=OFF; PRAGMA synchronous=OFF; PRAGMA locking_mode=EXCLUSIVE; "
-    "PRAGMA cache_size=-131072; PRAGMA temp_store=MEMORY;";
+    "PRAGMA cache_size=-32768; PRAGMA temp_store=MEMORY;";
 
 } // namespace
 
@@ -92,7 +92,7 @@ struct view_store::internals {
 
   void write() {
     begin.with().run();
-    sessions->write();
+    sessions->write(changes);
     catalog->write();
     parked->write();
     for (auto& [partition, p] : positions) {

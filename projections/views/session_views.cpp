@@ -191,10 +191,10 @@ void session_views::fold(const record& r, change_set& changes) {
   if (kind_of(r.event.stream) == stream_kind::run)
     fold_run(r, changes);
   else
-    fold_session(r, changes);
+    fold_session(r);
 }
 
-void session_views::fold_session(const record& r, change_set& changes) {
+void session_views::fold_session(const record& r) {
   auto* s = r.event.seq == 1 ? nullptr : find_session(r.event.stream.value);
   if (s == nullptr && r.event.seq != 1) {
     parked_.park("sessions", r.event.stream.value, r, "the session has no first event");
@@ -219,7 +219,7 @@ void session_views::fold_session(const record& r, change_set& changes) {
         break;
     }
   }
-  auto seq = add_item(r, *s, turn, false, changes);
+  auto seq = add_item(r, *s, turn, false);
   if (turn != nullptr && turn->row.first_seq == 0)
     turn->row.first_seq = seq;
 }
@@ -246,7 +246,7 @@ void session_views::fold_run(const record& r, change_set& changes) {
   }
   if (s == nullptr)
     return;
-  auto seq = add_item(r, *s, e, quiet, changes);
+  auto seq = add_item(r, *s, e, quiet);
   if (ran && run::terminal(e->row.phase)) {
     e->row.last_seq = seq;
     changes.ended_runs.push_back(e->row.id);
@@ -428,7 +428,7 @@ void session_views::apply(const record& r, run_entry& e, run::event& fact, bool&
 }
 
 std::uint64_t session_views::add_item(const record& r, session_entry& s, const run_entry* run,
-                                      bool quiet, change_set& changes) {
+                                      bool quiet) {
   if (s.timeline_parked)
     return 0;
   auto verdict = place_of(r);
@@ -453,8 +453,7 @@ std::uint64_t session_views::add_item(const record& r, session_entry& s, const r
   s.last_offset = r.offset;
   s.tail_changed = true;
   touch(s);
-  changes.timelines[s.row.id] = ++s.last_seq;
-  return s.last_seq;
+  return ++s.last_seq;
 }
 
 // Writing.
@@ -513,8 +512,10 @@ void session_views::write_run(run_entry& e) {
         .run();
 }
 
-void session_views::write() {
+void session_views::write(change_set& changes) {
   for (auto* s : touched_sessions_) {
+    if (s->tail_changed)
+      changes.timelines[s->row.id] = s->last_seq;
     if (s->changed)
       write_session(*s);
     write_timeline(*s);

@@ -23,7 +23,7 @@ public:
   /// Takes a record of a session's or a run's stream.
   void fold(const record& r, change_set& changes);
   /// Writes what changed, each row once.
-  void write();
+  void write(change_set& changes);
   /// After the commit.
   void settle();
   /// After a failed commit: forgets everything that is not in the file.
@@ -39,7 +39,7 @@ private:
   run_entry* adopt(std::unique_ptr<run_entry> e);
   session_entry& make_session(const record& r);
 
-  void fold_session(const record& r, change_set& changes);
+  void fold_session(const record& r);
   void fold_run(const record& r, change_set& changes);
   reading apply_session(const record& r, session_entry& s, run_entry*& turn);
   reading apply_run(const record& r, run_entry& e, bool& quiet);
@@ -47,8 +47,7 @@ private:
   void apply(const record& r, run_entry& e, run::event& fact, bool& quiet);
   void end_run(const record& r, run_entry& e, run::phase how);
   void publish(const record& r, run_entry& e, run::artifact_published& fact);
-  std::uint64_t add_item(const record& r, session_entry& s, const run_entry* run, bool quiet,
-                         change_set& changes);
+  std::uint64_t add_item(const record& r, session_entry& s, const run_entry* run, bool quiet);
   void touch(session_entry& s);
   void touch(run_entry& e, bool phase_too);
   void park(run_entry& e, const record& r, std::string reason);

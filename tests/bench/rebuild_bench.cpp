@@ -1,5 +1,5 @@
 // Measures the views: rebuilding them, keeping them up to date, and looking things up in them.
-//   rebuild_bench [events = 1000000] [memory|sqlite]
+//   rebuild_bench [events = 1000000] [memory|sqlite] [rebuild|live|questions: only that]
 // Each run is nine events: accepted, started, three steps, succeeded, turn ended.
 
 #include "events/log/memory_log.hpp"
@@ -243,9 +243,15 @@ int main(int argc, char** argv) {
   auto ids = generator{*log, 64}.make(events);
   std::printf("%lu events in the ledger (%s)\n", events, in_file ? "sqlite" : "memory");
   auto path = folder.path() + "/views.db";
-  measure_rebuild(path, *log);
-  for (std::size_t batch : {1, 16, 64, 256, 1024})
-    measure_live(folder.path() + "/live" + std::to_string(batch) + ".db", *log, batch, 50'000);
-  measure_questions(path, *log, ids);
+  auto wanted = [&](const char* part) { return argc <= 3 || std::strcmp(argv[3], part) == 0; };
+  if (wanted("rebuild"))
+    measure_rebuild(path, *log);
+  if (wanted("live"))
+    for (std::size_t batch : {1, 16, 64, 256, 1024})
+      measure_live(folder.path() + "/live" + std::to_string(batch) + ".db", *log, batch, 50'000);
+  if (wanted("questions")) {
+    (void)views::rebuild(path, *log);
+    measure_questions(path, *log, ids);
+  }
   return 0;
 }
