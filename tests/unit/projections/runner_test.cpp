@@ -6,9 +6,9 @@
 #include <sys/stat.h>
 
 #include <atomic>
+#include <condition_variable>
 #include <filesystem>
 #include <fstream>
-#include <future>
 #include <mutex>
 #include <thread>
 
@@ -17,6 +17,25 @@ namespace {
 
 using namespace std::chrono_literals;
 constexpr auto deadline = 30s;
+
+/// Something that happens once, on another thread.
+class event_to_come {
+public:
+  void happen() {
+    std::lock_guard guard{mutex_};
+    happened_ = true;
+    wake_.notify_all();
+  }
+  bool wait() {
+    std::unique_lock guard{mutex_};
+    return wake_.wait_for(guard, deadline, [this] { return happened_; });
+  }
+
+private:
+  std::mutex mutex_;
+  std::condition_variable wake_;
+  bool happened_ = false;
+};
 
 class runner_test : public ::testing::Test {
 protected:
@@ -37,14 +56,14 @@ protected:
     runner->start();
   }
   void wait_ready() {
-    std::promise<void> ready;
-    runner->when_ready([&] { ready.set_value(); });
-    ASSERT_EQ(ready.get_future().wait_for(deadline), std::future_status::ready);
+    event_to_come ready;
+    runner->when_ready([&] { ready.happen(); });
+    ASSERT_TRUE(ready.wait());
   }
   void wait_caught_up() {
-    std::promise<void> done;
-    runner->when_caught_up([&] { done.set_value(); });
-    ASSERT_EQ(done.get_future().wait_for(deadline), std::future_status::ready);
+    event_to_come done;
+    runner->when_caught_up([&] { done.happen(); });
+    ASSERT_TRUE(done.wait());
   }
   run_id accept_run() {
     auto session = facts.fresh_session();
@@ -107,19 +126,21 @@ TEST_F(runner_test, reads_see_what_was_written_under_load) {
 
 // Goal: an append wakes a runner that sleeps; nobody has to ask.
 TEST_F(runner_test, append_wakes_it) {
-  std::promise<session_id> told;
-  std::atomic<bool> once{false};
+  event_to_come told;
+  session_id first; // Written once, before told.
   start(4ms, [&](const views::change_set& changes) {
-    if (!changes.timelines.empty() && !once.exchange(true))
-      told.set_value(changes.timelines.begin()->first);
+    if (changes.timelines.empty() || !first.empty())
+      return;
+    first = changes.timelines.begin()->first;
+    told.happen();
   });
   wait_ready();
   wait_caught_up();
   auto session = facts.fresh_session();
   facts.write_session(session, facts.turn(facts.fresh_run(session)));
-  auto future = told.get_future();
-  ASSERT_EQ(future.wait_for(deadline), std::future_status::ready);
-  EXPECT_EQ(future.get(), session);
+  ASSERT_TRUE(told.wait());
+  EXPECT_EQ(first, session);
+  runner->stop();
 }
 
 // Goal: the change set names new items, ended runs and keys, before the position shows them.
