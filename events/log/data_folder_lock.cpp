@@ -6,8 +6,12 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <chrono>
+#include <csignal>
+#include <cstdlib>
 #include <filesystem>
 #include <system_error>
+#include <thread>
 #include <utility>
 
 namespace runledger {
@@ -26,6 +30,27 @@ std::string read_owner(int fd) {
   return owner.substr(0, owner.find('\n'));
 }
 
+bool alive(const std::string& pid) {
+  const auto number = static_cast<pid_t>(std::atol(pid.c_str()));
+  return number > 0 && (::kill(number, 0) == 0 || errno != ESRCH);
+}
+
+/// A server that was killed just as it spawned a process leaves the lock to that child, until the
+/// child becomes another program. So it is worth a short wait where the owner is gone.
+bool take_lock(int fd) { // On false errno says why.
+  const auto until = std::chrono::steady_clock::now() + std::chrono::seconds{2};
+  while (::flock(fd, LOCK_EX | LOCK_NB) != 0) {
+    if (errno != EWOULDBLOCK)
+      return false;
+    if (alive(read_owner(fd)) || std::chrono::steady_clock::now() >= until) {
+      errno = EWOULDBLOCK;
+      return false;
+    }
+    std::this_thread::sleep_for(std::chrono::milliseconds{5});
+  }
+  return true;
+}
+
 } // namespace
 
 result<data_folder_lock, std::string> data_folder_lock::acquire(const std::string& folder) {
@@ -40,7 +65,7 @@ result<data_folder_lock, std::string> data_folder_lock::acquire(const std::strin
   if (fd < 0)
     return "the data folder " + folder + " cannot be used: " + error_text(errno);
   data_folder_lock lock{fd};
-  if (::flock(fd, LOCK_EX | LOCK_NB) != 0) {
+  if (!take_lock(fd)) {
     if (errno != EWOULDBLOCK)
       return "the data folder " + folder + " cannot be locked: " + error_text(errno);
     return "the data folder " + folder + " is in use by another server (pid " + read_owner(fd)

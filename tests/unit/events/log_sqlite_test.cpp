@@ -344,6 +344,25 @@ TEST_F(sqlite_log_test, meets_a_folder_that_it_cannot_write) {
   EXPECT_EQ(WEXITSTATUS(status), 0);
 }
 
+// Goal: a process that a killed server was just spawning does not keep the next server out.
+TEST(data_folder, waits_for_what_a_killed_server_leaves) {
+  temp_folder folder;
+  auto server = ::fork();
+  if (server == 0) {
+    auto lock = data_folder_lock::acquire(folder.path());
+    if (lock && ::fork() == 0) { // Holds the lock too, and ends by itself.
+      ::usleep(100'000);
+      ::_exit(0);
+    }
+    ::_exit(lock ? 0 : 1);
+  }
+  int status = 0;
+  ASSERT_EQ(::waitpid(server, &status, 0), server);
+  ASSERT_EQ(status, 0);
+  auto next = data_folder_lock::acquire(folder.path());
+  EXPECT_TRUE(next) << next.error();
+}
+
 // Goal: two servers never share a data folder, and the second learns who holds it.
 TEST(data_folder, is_locked_by_one_server) {
   temp_folder folder;
