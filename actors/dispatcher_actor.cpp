@@ -11,7 +11,6 @@
 #include <filesystem>
 #include <list>
 #include <map>
-#include <set>
 #include <unordered_map>
 
 namespace runledger {
@@ -46,7 +45,7 @@ struct slot {
   version_key serves;        // Empty agent: no process.
   std::int64_t capacity = 1; // Runs at once; 1 until the process said more.
   std::int64_t capacity_max = 1;
-  std::set<std::string> runs;
+  std::map<std::string, std::uint64_t> runs; // With their grants.
   bool pooled = false, tainted = false, retiring = false;
   bool occupied() const { return !serves.first.empty(); }
 };
@@ -80,8 +79,10 @@ public:
 
 private:
   struct place {
-    std::optional<std::size_t> slot; // Assigned.
-    version_key lane;                // Waiting.
+    std::optional<std::size_t> slot;    // Assigned.
+    std::uint64_t grant = 0;            // Of the slot.
+    std::optional<dispatch_entry> next; // Asked meanwhile, for when the slot is released.
+    version_key lane;                   // Waiting.
     std::string workspace;
     std::list<waiting_run>::iterator at;
   };
@@ -93,9 +94,11 @@ private:
       return; // The ledger remembers.
     auto known = runs_.find(entry.run.value);
     if (known != runs_.end()) {
-      if (!known->second.slot || !entry.again)
-        return;
-      unassign(known->second, entry.run); // The attempt there is over.
+      // The grant may still be on its way: then the run uses it or gives it back, and only one of
+      // them counts.
+      if (known->second.slot && entry.again)
+        known->second.next = std::move(entry);
+      return;
     }
     auto& queue = queues_[entry.workspace.value];
     version_key key{entry.agent.value, entry.agent_version};
@@ -186,14 +189,15 @@ private:
     remove_waiting(p);
     p.slot = *free;
     auto& one = slots_[*free];
-    one.runs.insert(entry.run.value);
+    p.grant = ++grants_;
+    one.runs[entry.run.value] = p.grant;
     services_->counters.running_runs.fetch_add(1, std::memory_order_relaxed);
     run_mail mail;
     mail.workspace = entry.workspace;
     mail.session = entry.session;
     auto run = entry.run;
-    mail.body =
-        run_granted{std::move(entry), one.id, one.worker, known.how, known.problem, known.slug};
+    mail.body = run_granted{std::move(entry), p.grant,       one.id,    one.worker,
+                            known.how,        known.problem, known.slug};
     caf::anon_send(services_->directory, to_run{run, std::move(mail)});
     return true;
   }
@@ -259,21 +263,19 @@ private:
 
   void on_released(const slot_released& e) {
     auto known = runs_.find(e.run.value);
-    if (known != runs_.end() && known->second.slot == e.slot)
-      runs_.erase(known);
+    if (known == runs_.end() || known->second.slot != e.slot || known->second.grant != e.grant)
+      return; // Released before.
+    auto next = std::move(known->second.next);
+    runs_.erase(known);
     vacate(e.slot, e.run);
+    if (next)
+      enqueue(std::move(*next));
     dispatch();
-  }
-
-  void unassign(place& p, const run_id& run) {
-    vacate(*p.slot, run);
-    runs_.erase(run.value);
   }
 
   void vacate(std::size_t index, const run_id& run) {
     auto& one = slots_[index];
-    if (one.runs.erase(run.value) == 0)
-      return;
+    one.runs.erase(run.value);
     services_->counters.running_runs.fetch_sub(1, std::memory_order_relaxed);
     // A run that was given a slot and never began leaves no process behind that could report its
     // end.
@@ -371,7 +373,7 @@ private:
   std::vector<slot> slots_;
   std::map<version_key, known_recipe> recipes_;
   std::string last_served_;
-  std::uint64_t arrivals_ = 0;
+  std::uint64_t arrivals_ = 0, grants_ = 0;
   bool dispatching_ = false, draining_ = false;
 };
 

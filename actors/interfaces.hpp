@@ -88,7 +88,8 @@ struct dispatch_entry {
       fact;             ///< May be null: then the run reads it from the ledger.
   record_ptr accepting; ///< May be null, likewise.
   bool alone = false;   ///< In a process of its own.
-  bool again = false;   ///< Asked by the run itself after an attempt: forget an earlier assignment.
+  bool again = false;   ///< Asked by the run itself after an attempt: counts also while a slot is
+                        ///< assigned, once that is released.
 };
 
 struct worker_mail;
@@ -98,6 +99,7 @@ using worker_actor = caf::typed_actor<caf::reacts_to<worker_mail>, caf::reacts_t
 /// A worker is free for this run.
 struct run_granted {
   dispatch_entry entry;
+  std::uint64_t grant = 0; ///< Names this assignment until the slot is released.
   worker_id worker;
   worker_actor by;
   std::shared_ptr<const recipe> how; ///< Null: the recipe cannot be read; `problem` says why.
@@ -144,6 +146,7 @@ using run_actor = caf::typed_actor<caf::reacts_to<run_mail>, caf::reacts_to<appe
 /// Begin an attempt: open the run in this slot's process, which is started if there is none.
 struct begin_run {
   run_id run;
+  std::uint64_t grant = 0;
   session_id session;
   workspace_id workspace;
   std::int64_t attempt = 0;
@@ -164,6 +167,7 @@ struct write_lines {
 /// The run's work in this slot is over. `clean`: the harness said so itself.
 struct finish_run {
   run_id run;
+  std::uint64_t grant = 0;
   bool clean = true;
 };
 struct process_ready {
@@ -204,6 +208,7 @@ struct worker_mail {
 struct slot_released {
   std::size_t slot = 0;
   run_id run;
+  std::uint64_t grant = 0; ///< Another one than the run's present: a late message, without effect.
 };
 struct slot_ready {
   std::size_t slot = 0;

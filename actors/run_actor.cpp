@@ -313,7 +313,7 @@ private:
   }
 
   void give_back(const run_granted& granted) {
-    caf::anon_send(granted.by, worker_mail{finish_run{id_, true}});
+    caf::anon_send(granted.by, worker_mail{finish_run{id_, granted.grant, true}});
   }
 
   // -- after the commit ------------------------------------------------------------------------
@@ -342,9 +342,11 @@ private:
     auto& granted = std::get<run_granted>(mail.body);
     launched_.emplace();
     launched_->by = granted.by;
+    launched_->grant = granted.grant;
     launched_->slug = granted.entry.fact->agent_slug;
     begin_run begin;
     begin.run = id_;
+    begin.grant = granted.grant;
     begin.session = session_;
     begin.workspace = workspace_;
     begin.attempt = state_.attempt;
@@ -491,7 +493,7 @@ private:
   void let_go(bool clean) {
     flush_lines();
     if (launched_)
-      caf::anon_send(launched_->by, worker_mail{finish_run{id_, clean}});
+      caf::anon_send(launched_->by, worker_mail{finish_run{id_, launched_->grant, clean}});
     launched_.reset();
     held_.clear();
     importing_ = false;
@@ -511,7 +513,7 @@ private:
     if (const auto* granted = std::get_if<run_granted>(&mail.body))
       give_back(*granted);
     if (launched_) { // The harness waits for an answer that will not come: a later attempt goes on.
-      caf::anon_send(launched_->by, worker_mail{finish_run{id_, false}});
+      caf::anon_send(launched_->by, worker_mail{finish_run{id_, launched_->grant, false}});
       launched_.reset();
     }
     if (damage == nullptr)
@@ -556,6 +558,7 @@ private:
   /// The attempt's harness.
   struct launch_place {
     worker_actor by;
+    std::uint64_t grant = 0;
     std::string slug, work_dir;
   };
 

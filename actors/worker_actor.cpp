@@ -64,6 +64,7 @@ public:
 private:
   struct open_run {
     run_actor by;
+    std::uint64_t grant = 0;
     std::int64_t attempt = 0;
     std::int64_t heartbeat_ms = 0;
     std::string raw_log;
@@ -77,9 +78,12 @@ private:
   void on(begin_run& ask) {
     if (process_ == harness::process_handle::none)
       start_process(ask);
+    else if (!may_join(ask))
+      return turn_away(ask);
     auto& run = runs_[ask.run.value];
     run = {};
     run.by = ask.by;
+    run.grant = ask.grant;
     run.attempt = ask.attempt;
     run.heartbeat_ms = ask.how->heartbeat_ms;
     run.raw_log = ask.raw_log;
@@ -90,6 +94,22 @@ private:
     } else {
       run.lines = std::move(ask.lines);
     }
+  }
+
+  /// Only a warm process of the same agent version that is not ending takes a further run.
+  bool may_join(const begin_run& ask) const {
+    return pooled_ && !ask.pool_dir.empty() && !ended_by_us_ && agent_ == ask.agent
+           && agent_version_ == ask.agent_version;
+  }
+
+  /// The process began to end while the run was on its way here: that costs the run nothing.
+  void turn_away(const begin_run& ask) {
+    run_mail mail;
+    mail.body = attempt_gone{
+        ask.attempt, {"slot_taken", "The process of the slot was ending."}, false, false, false};
+    caf::anon_send(ask.by, std::move(mail));
+    caf::anon_send(services_->dispatcher, slot_tainted{slot_});
+    release(ask.run, ask.grant);
   }
 
   void start_process(begin_run& ask) {
@@ -162,7 +182,7 @@ private:
       runs_.erase(found);
       end_process_if_done(ask.clean);
     }
-    release(ask.run);
+    release(ask.run, ask.grant);
   }
 
   /// A run that did not drain shares its process with others perhaps: they go on, but no new one
@@ -216,8 +236,8 @@ private:
     }
   }
 
-  void release(const run_id& run) {
-    caf::anon_send(services_->dispatcher, slot_released{slot_, run});
+  void release(const run_id& run, std::uint64_t grant) {
+    caf::anon_send(services_->dispatcher, slot_released{slot_, run, grant});
   }
 
   // -- from the process ------------------------------------------------------------------------
@@ -266,7 +286,7 @@ private:
       return;
     fail_runs(failure_of(e.info));
     for (const auto& [id, run] : std::exchange(runs_, {}))
-      release(run_id{id});
+      release(run_id{id}, run.grant);
     if (ready_ || state_.busy)
       take(worker_report{worker::process_ended{e.info.reason, e.info.code, e.info.signal}});
     process_ = harness::process_handle::none;
