@@ -1,10 +1,12 @@
-#include "projections/queries/explain_run.hpp"
+#include "events/log/file_blob_store.hpp"
 #include "projections/queries/list_runs.hpp"
 #include "projections/queries/run_by_id.hpp"
 #include "projections/queries/session_by_id.hpp"
 #include "projections/queries/session_timeline.hpp"
 #include "projections/render.hpp"
 #include "tests/unit/projections/view_fixture.hpp"
+
+#include <filesystem>
 
 namespace runledger::test {
 namespace {
@@ -118,6 +120,36 @@ TEST_F(runs_view_test, long_contents_come_from_the_ledger) {
   EXPECT_EQ(r.prompt, "");
   EXPECT_EQ(r.initial_state, fact.initial_state.json);
   EXPECT_EQ(r.result, end.result.json);
+}
+
+// Goal: content in the blob store is answered whole, in the run object and in the timeline; a blob
+// that is gone is told with the event that names it.
+TEST_F(runs_view_test, contents_in_the_blob_store) {
+  auto blobs = file_blob_store::open(folder / "blobs");
+  ASSERT_TRUE(blobs);
+  auto fact = facts.turn(run);
+  fact.prompt = text_payload(std::string(blob_threshold_bytes, 'p'));
+  auto prompt = fact.prompt.json;
+  ASSERT_TRUE(externalize(fact, **blobs));
+  ASSERT_TRUE(fact.prompt.blob);
+  facts.write_session(session, fact);
+  fold();
+  auto opened = views::view_reader::open(path, log, blobs->get());
+  ASSERT_TRUE(opened);
+  auto found = views::run_by_id(**opened, facts.workspace, run.value);
+  ASSERT_TRUE(found && *found);
+  EXPECT_EQ((*found)->prompt, prompt);
+  auto items = views::session_timeline(**opened, facts.workspace, session.value, 0, 10);
+  ASSERT_TRUE(items && *items);
+  EXPECT_NE((*items)->items.at(0).json.find("\"content\":" + prompt), std::string::npos);
+
+  auto file = (*blobs)->path_of(fact.prompt.blob->id);
+  ASSERT_TRUE(file && std::filesystem::remove(*file));
+  auto gone = views::run_by_id(**opened, facts.workspace, run.value);
+  ASSERT_FALSE(gone);
+  EXPECT_EQ(gone.error().what, read_error::kind::corrupt);
+  EXPECT_EQ(gone.error().stream, stream_of(session));
+  EXPECT_EQ(gone.error().seq, 1U);
 }
 
 // Goal: the timeline has one item for each event that takes a seq, in order, and resumes after any.
