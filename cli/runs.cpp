@@ -28,7 +28,7 @@ std::string run_text(const json::value& run, timestamp now, bool colour) {
   const auto status = cell(run, "status");
   auto out = fmt::format("{}  {}\n", cell(run, "id"), painted(status, status, colour));
   const auto line = [&](std::string_view name, const std::string& text) {
-    if (text != "-")
+    if (text != "-" && text != "0")
       out += fmt::format("  {:<9} {}\n", name, text);
   };
   line("agent", fmt::format("{}, version {}", cell(run, "agent_id"), cell(run, "agent_version")));
