@@ -100,28 +100,6 @@ std::string body_reader::required_text(std::string_view name, length allowed) {
   return optional_text(name, allowed).value_or(std::string{});
 }
 
-std::vector<std::string> body_reader::required_texts(std::string_view name) {
-  std::vector<std::string> out;
-  auto v = find(name);
-  if (!v) {
-    missing(name);
-    return out;
-  }
-  if (!v->is_array()) {
-    complain(name, "An array of strings is expected.", "array_type");
-    return out;
-  }
-  std::uint64_t at = 0;
-  for (auto item : v->children()) {
-    if (item.is_string())
-      out.emplace_back(item.string());
-    else
-      complain_at({std::string{name}, at}, "A string is expected.", "string_type");
-    ++at;
-  }
-  return out;
-}
-
 std::optional<timestamp> body_reader::optional_time(std::string_view name) {
   auto v = find(name);
   if (!v)

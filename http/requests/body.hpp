@@ -35,7 +35,6 @@ public:
   /// A text of the given length. Empty if absent or wrong.
   std::string required_text(std::string_view name, length allowed);
   std::optional<std::string> optional_text(std::string_view name, length allowed);
-  std::vector<std::string> required_texts(std::string_view name);
   std::optional<timestamp> optional_time(std::string_view name);
 
   void complain(std::string_view name, std::string message, std::string type);

@@ -23,7 +23,7 @@ void send_content(route_context& c, const views::artifact_row& row, reply& r) {
   what.size = static_cast<std::uint64_t>(row.size_bytes);
   if (!row.media_type.empty())
     what.media_type = row.media_type;
-  what.etag = to_hex(row.content);
+  what.etag = "sha256:" + to_hex(row.content);
   what.attachment = row.name.empty() ? row.id.value : row.name;
   // What agents publish is never run by a browser in the name of this server.
   r.header("Content-Security-Policy", "sandbox");
