@@ -23,7 +23,8 @@ CREATE INDEX session_ids ON sessions(id);
 -- long_content says which (1 prompt, 2 initial_state: in the event at `at`; 4 result: in the event
 -- at result_at).
 CREATE TABLE runs(at INTEGER PRIMARY KEY, id TEXT NOT NULL, session INTEGER NOT NULL,
-  turn INTEGER NOT NULL, workspace TEXT NOT NULL, agent_id TEXT NOT NULL, created_ms INTEGER NOT NULL,
+  turn INTEGER NOT NULL, workspace TEXT NOT NULL, agent_id TEXT NOT NULL,
+  created_ms INTEGER NOT NULL,
   kind TEXT NOT NULL, trigger TEXT NOT NULL, accepted_seq INTEGER NOT NULL,
   first_seq INTEGER NOT NULL, parent_run TEXT, prompt TEXT, initial_state TEXT,
   phase INTEGER NOT NULL, started_ms INTEGER, finished_ms INTEGER,

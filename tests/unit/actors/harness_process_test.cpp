@@ -247,14 +247,16 @@ TEST_P(harness_process, terminate_reaches_the_whole_tree) {
 // ends by itself nor when it is killed.
 TEST_P(harness_process, nobody_outlives_the_end) {
   for (bool by_itself : {true, false}) {
-    auto sink = start({"ready", "orphan", "await=go", "exit=0"});
+    // Told from the processes of tests that run beside this one.
+    auto mark = "mark_" + std::to_string(::getpid());
+    auto sink = start({"ready", "python=told = None # " + mark, "orphan", "await=go", "exit=0"});
     ASSERT_TRUE(sink->wait_frames(1));
     // In a pid namespace the number means nothing here: there the count of processes tells.
     auto running = [&] {
       int n = 0;
       for (const auto& entry : std::filesystem::directory_iterator{"/proc"}) {
         auto line = read_text(entry.path().string() + "/cmdline");
-        n += mentions(line, "rude_harness.py") && mentions(line, "orphan");
+        n += mentions(line, "rude_harness.py") && mentions(line, mark);
       }
       return n;
     };
