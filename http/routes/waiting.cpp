@@ -71,7 +71,8 @@ void run_wait::ended(ended_run what) {
 void run_wait::give_up() {
   timer_.cancel();
   context_.waits.erase(this);
-  reply_.reset();
+  if (reply_)
+    std::exchange(reply_, std::nullopt)->empty(); // Nobody hears it.
 }
 
 void run_wait::finish(bool in_time) {
