@@ -15,7 +15,7 @@ test:
 check:
 	scripts/test --quick
 
-bench: build
+bench:
 	scripts/bench
 
 fmt:
