@@ -342,7 +342,8 @@ struct arm_timer {
   stream_id stream;
   std::optional<std::int64_t> due_ms; ///< Nothing: disarm.
 };
-using timer_wheel_actor = caf::typed_actor<caf::reacts_to<arm_timer>, caf::reacts_to<tick_atom>>;
+using timer_wheel_actor =
+    caf::typed_actor<caf::reacts_to<arm_timer>, caf::reacts_to<tick_atom, std::uint64_t>>;
 
 /// Takes artifacts over, away from the actors' thread.
 struct take_artifact_mail {

@@ -22,7 +22,9 @@ public:
 
   behavior_type make_behavior() override {
     return {[this](const arm_timer& ask) { arm(ask); },
-            [this](tick_atom) {
+            [this](tick_atom, std::uint64_t tick) {
+              if (tick != tick_)
+                return; // An earlier one was asked for since.
               next_tick_ms_.reset();
               fire();
             }};
@@ -54,22 +56,23 @@ private:
     schedule();
   }
 
-  /// One tick is under way at most per due time; an earlier one is asked for beside it.
+  /// One tick counts at any time: who asks for an earlier one makes the one under way void.
   void schedule() {
     if (due_.empty())
       return;
     auto now = to_ms(services_->clock.now());
     auto wait = std::clamp<std::int64_t>(due_.begin()->first - now, 0, look_every_ms);
-    if (next_tick_ms_ && *next_tick_ms_ <= now + wait && *next_tick_ms_ > now)
+    if (next_tick_ms_ && *next_tick_ms_ <= now + wait)
       return;
     next_tick_ms_ = now + wait;
-    delayed_send(this, std::chrono::milliseconds{wait}, tick_atom_v);
+    delayed_send(this, std::chrono::milliseconds{wait}, tick_atom_v, ++tick_);
   }
 
   services_ptr services_;
   std::set<std::pair<std::int64_t, std::string>> due_;
   std::unordered_map<std::string, std::int64_t> due_of_;
-  std::optional<std::int64_t> next_tick_ms_;
+  std::optional<std::int64_t> next_tick_ms_; // Of the tick that counts.
+  std::uint64_t tick_ = 0;
 };
 
 } // namespace
