@@ -230,9 +230,9 @@ def burst(b):
 
 
 def burst_refused(b):
-    """The same burst where the queue is a fifth of it: what does not fit is refused, with 429."""
-    with Server(b.new_folder("refused"), "--runs.max-queued", str(b.size.burst // 5)) as s:
-        s.create_agent("bench", POOLED)
+    """The same burst where 64 runs execute and 100 may wait: what does not fit is refused, with 429."""
+    with Server(b.new_folder("refused"), "--runs.max-queued", "100") as s:
+        s.create_agent("bench", POOLED, runs_at_a_time=64)
         got = s.post_runs("bench", 256, limit=b.size.burst)
         s.wait_for_work()
         b.add("refused.accepted", got["statuses"].get("201", 0))

@@ -92,9 +92,9 @@ def rows(size):
             limit="burst.usual"),
         Row("burst.accepted", "burst", "the same: accepted", "runs"),
         Row("burst.other", "burst", "the same: answers that are neither 201 nor 429", "", most=0),
-        Row("refused.accepted", "burst", f"the same with a queue of {n(size.burst // 5)}: accepted",
-            "runs"),
-        Row("refused.refused", "burst", "the same: refused with 429", "runs"),
+        Row("refused.accepted", "burst", f"{n(size.burst)} starts from 256 connections, 64 runs execute and "
+            "100 may wait: accepted", "runs"),
+        Row("refused.refused", "burst", "the same: refused with 429", "runs", least=1),
         Row("refused.other", "burst", "the same: any other answer", "", most=0),
     ]
 

@@ -115,13 +115,13 @@ class Server:
         text = self.ask("GET", "/metrics")[1]
         return {m[1]: float(m[2]) for m in re.finditer(r"^(\w+) (\S+)$", text, re.M)}
 
-    def create_agent(self, slug, command):
-        """An agent whose only process serves 4,096 runs at a time."""
+    def create_agent(self, slug, command, runs_at_a_time=4096):
+        """An agent with a single process that serves many runs."""
         harness = {
             "kind": "process", "command": command, "heartbeat_seconds": 3600,
             "mounts": [{"source": str(host.PROGRAMS), "target": "/opt/agent", "mode": "ro"},
                        {"source": str(self.gate), "target": "/gate", "mode": "ro"}],
-            "pool": {"max_processes": 1, "max_runs_per_process": 4096}}
+            "pool": {"max_processes": 1, "max_runs_per_process": runs_at_a_time}}
         status, agent = self.ask("POST", "/api/v1/agents",
                                  {"name": slug, "slug": slug, "recipe": {"harness": harness}})
         if status != 201:

@@ -2,10 +2,10 @@
 //
 //   make_ledger --data DIR --agent AG_ID --slug SLUG [--events N] [--unfinished N]
 //
-// DIR is the data folder of a server that has made the agent (version 1 active). N events (default
-// 1000000) are written: ended runs of ten events each, three steps s1 to s3, one run a session, and
-// among the last of them the unfinished runs (default 0), of which a third each is only accepted,
-// in its first step, and behind its first step.
+// DIR is the data folder of a server that has made the agent (version 1 active). At least N events
+// (default 1000000) are written: ended runs of ten events each, three steps s1 to s3, one run a
+// session, and at the end the unfinished runs (default 0), of which a third each is
+// only accepted, in its first step, and behind its first step.
 
 #include "events/chain.hpp"
 #include "events/codec.hpp"
@@ -66,7 +66,7 @@ public:
   std::size_t make() {
     static constexpr int depths[] = {1, 3, 4};
     const auto ended = options_.events - std::min(options_.events, options_.unfinished * 8 / 3);
-    for (std::size_t n = 0; n < ended / width / whole * width * whole; ++n)
+    for (std::size_t n = 0; n < (ended + round - 1) / round * round; ++n)
       advance(live_[n % width]);
     for (std::size_t n = 0; n < options_.unfinished; ++n) {
       progress p;
@@ -80,6 +80,7 @@ public:
 private:
   static constexpr std::size_t width = 64; // Runs at a time.
   static constexpr int whole = 10;         // Events of a run and its session.
+  static constexpr std::size_t round = width * whole;
 
   struct progress {
     session_id session;
