@@ -1,11 +1,14 @@
 // Whole runs through the engine alone: actors, SQLite ledger, a pooled harness; no HTTP, no views.
 //
 //   engine_bench [--runs N] [--steps N] [--concurrency N] --data DIR --harness PROGRAM [--unpooled]
+//   [--direct]
 //
-// Prints runs per second and the groups that were committed.
+// --direct: without a sandbox (valgrind does not know all that a sandbox needs). Prints runs per
+// second and the groups that were committed.
 
 #include "actors/engine.hpp"
 #include "actors/harness/process_host.hpp"
+#include "events/json_writer.hpp"
 #include "events/log/file_blob_store.hpp"
 #include "events/log/sqlite_log.hpp"
 
@@ -27,15 +30,15 @@ namespace {
 struct options {
   std::int64_t runs = 20'000, steps = 3, concurrency = 64;
   std::string data, harness;
-  bool pooled = true;
+  bool pooled = true, direct = false;
 };
 
 options read(int argc, char** argv) {
   options out;
   for (int i = 1; i < argc; ++i) {
     std::string name = argv[i];
-    if (name == "--unpooled") {
-      out.pooled = false;
+    if (name == "--unpooled" || name == "--direct") {
+      (name == "--direct" ? out.direct : out.pooled) = name == "--direct";
       continue;
     }
     std::string value = i + 1 < argc ? argv[++i] : "";
@@ -106,14 +109,24 @@ private:
 };
 
 payload recipe_of(const options& o) {
-  auto dir = std::filesystem::absolute(o.harness).parent_path().string();
-  std::string out =
-      R"({"harness":{"kind":"process","command":["/opt/agent/pooled_harness","--max-runs",")"
-      + std::to_string(o.pooled ? 4096 : 1) + R"(","--steps",")" + std::to_string(o.steps)
-      + R"("],"mounts":[{"source":")" + dir + R"(","target":"/opt/agent","mode":"ro"}])";
+  auto program = std::filesystem::absolute(o.harness);
+  std::string json;
+  json_writer w{json};
+  w.begin_object().key("harness").begin_object().member("kind", "process");
+  w.key("command").begin_array();
+  w.value(o.direct ? program.string() : "/opt/agent/" + program.filename().string());
+  w.value("--max-runs").value(o.pooled ? "4096" : "1");
+  w.value("--steps").value(std::to_string(o.steps)).end_array();
+  if (o.direct) {
+    w.member("sandbox", "none");
+  } else {
+    w.key("mounts").begin_array().begin_object().member("source", program.parent_path().string());
+    w.member("target", "/opt/agent").member("mode", "ro").end_object().end_array();
+  }
   if (o.pooled)
-    out += R"(,"pool":{"max_processes":1,"max_runs_per_process":4096})";
-  return payload{out + "}}", {}};
+    w.raw_member("pool", R"({"max_processes":1,"max_runs_per_process":4096})");
+  w.end_object().end_object();
+  return payload{json, {}};
 }
 
 } // namespace
@@ -133,6 +146,7 @@ int main(int argc, char** argv) {
   engine_settings settings;
   settings.data_dir = data;
   settings.sandbox_mount_roots = {"/"};
+  settings.sandbox_allow_none = o.direct;
   engine actors{settings, {**log, **blobs, host, clock, {}, [](std::string why) {
                              std::fprintf(stderr, "fatal: %s\n", why.c_str());
                              std::_Exit(1);
