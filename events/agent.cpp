@@ -51,8 +51,6 @@ decision on(const state& s, const activate& ask) {
   const auto* known = find(s, ask.version);
   if (known == nullptr)
     return rejection::version_not_found;
-  if (known->at == version_phase::active)
-    return outcome{{}, false, ask.version};
   if (known->at != version_phase::draft)
     return rejection::wrong_phase;
   return outcome{{version_activated{ask.version}}, false, ask.version};
@@ -62,8 +60,6 @@ decision on(const state& s, const archive& ask) {
   const auto* known = find(s, ask.version);
   if (known == nullptr)
     return rejection::version_not_found;
-  if (known->at == version_phase::archived)
-    return outcome{{}, false, ask.version};
   if (known->at != version_phase::active)
     return rejection::wrong_phase;
   return outcome{{version_archived{ask.version}}, false, ask.version};

@@ -2,7 +2,6 @@
 // accepted run ends once, no recorded step executes again, and the views are what a rebuild gives.
 
 #include "tests/crash/world.hpp"
-#include "tests/support/pace.hpp"
 
 #include <gtest/gtest.h>
 
@@ -154,7 +153,7 @@ private:
   }
 
   /// The rate of the load, not a wait for anything.
-  void pace() { let_pass(std::chrono::microseconds{1000 + pick(5000)}); }
+  void pace() { std::this_thread::sleep_for(std::chrono::microseconds{1000 + pick(5000)}); }
 
   const meeting_point& where_;
   const std::string name_;
@@ -191,13 +190,13 @@ protected:
 
   /// Kills the server at a random moment, sometimes again while it starts.
   bool kill_once() {
-    let_pass(std::chrono::microseconds{random_() % 250'000});
+    std::this_thread::sleep_for(std::chrono::microseconds{random_() % 250'000});
     world_.server.kill();
     meeting_.port = 0;
     ++kills_;
     while (random_() % 5 == 0) {
       world_.server.launch();
-      let_pass(std::chrono::microseconds{random_() % 80'000});
+      std::this_thread::sleep_for(std::chrono::microseconds{random_() % 80'000});
       world_.server.kill();
       ++kills_;
     }
