@@ -127,6 +127,17 @@ ledger_story read_ledger(const std::string& data) {
   }
 }
 
+int unfinished_streams(const std::string& data) {
+  sqlite_log_options options;
+  options.folder = data;
+  options.read_only = true;
+  const auto log = sqlite_log::open(options);
+  if (!log)
+    return -1;
+  const auto found = (*log)->unfinished({}, 1000);
+  return found ? static_cast<int>(found->size()) : -1;
+}
+
 std::vector<std::string> check_effects(const std::string& file, const ledger_story& ledger,
                                        const std::string& agent) {
   std::vector<std::string> out;

@@ -2,6 +2,7 @@
 // accepted run ends once, no recorded step executes again, and the views are what a rebuild gives.
 
 #include "tests/crash/world.hpp"
+#include "tests/support/pace.hpp"
 
 #include <gtest/gtest.h>
 
@@ -153,7 +154,7 @@ private:
   }
 
   /// The rate of the load, not a wait for anything.
-  void pace() { std::this_thread::sleep_for(std::chrono::microseconds{1000 + pick(5000)}); }
+  void pace() { let_pass(std::chrono::microseconds{1000 + pick(5000)}); }
 
   const meeting_point& where_;
   const std::string name_;
@@ -190,13 +191,13 @@ protected:
 
   /// Kills the server at a random moment, sometimes again while it starts.
   bool kill_once() {
-    std::this_thread::sleep_for(std::chrono::microseconds{random_() % 250'000});
+    let_pass(std::chrono::microseconds{random_() % 250'000});
     world_.server.kill();
     meeting_.port = 0;
     ++kills_;
     while (random_() % 5 == 0) {
       world_.server.launch();
-      std::this_thread::sleep_for(std::chrono::microseconds{random_() % 80'000});
+      let_pass(std::chrono::microseconds{random_() % 80'000});
       world_.server.kill();
       ++kills_;
     }

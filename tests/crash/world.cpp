@@ -143,18 +143,7 @@ http_answer world::await_end_of(const std::string& run, std::chrono::millisecond
 }
 
 bool world::drained(std::chrono::milliseconds at_most) const {
-  auto asking = client();
-  return eventually(
-      [&] {
-        for (const char* status : {"pending", "running"}) {
-          const auto some = asking.get(std::string{"/api/v1/runs?limit=1&status="} + status);
-          if (some.status != 200 || some.body != "[]")
-            return false;
-        }
-        const auto cancelling = asking.get("/api/v1/sessions?limit=1&status=cancelling");
-        return cancelling.status == 200 && cancelling.body == "[]";
-      },
-      at_most);
+  return eventually([&] { return unfinished_streams(data()) == 0; }, at_most);
 }
 
 std::string pooled_recipe(const world& w) {

@@ -4,6 +4,7 @@
 #include "events/log/sqlite.hpp"
 #include "tests/support/fault_fs.hpp"
 #include "tests/support/log_conformance.hpp"
+#include "tests/support/pace.hpp"
 #include "tests/support/temp_folder.hpp"
 
 #include <sys/stat.h>
@@ -351,7 +352,7 @@ TEST(data_folder, waits_for_what_a_killed_server_leaves) {
   if (server == 0) {
     auto lock = data_folder_lock::acquire(folder.path());
     if (lock && ::fork() == 0) { // Holds the lock too, and ends by itself.
-      ::usleep(100'000);
+      let_pass(std::chrono::milliseconds{100});
       ::_exit(0);
     }
     ::_exit(lock ? 0 : 1);
