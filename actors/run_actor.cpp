@@ -340,10 +340,7 @@ private:
 
   void perform(run_mail& mail, const run::launch&) {
     auto& granted = std::get<run_granted>(mail.body);
-    launched_.emplace();
-    launched_->by = granted.by;
-    launched_->grant = granted.grant;
-    launched_->slug = granted.entry.fact->agent_slug;
+    launched_ = launch_place{granted.by, granted.grant, granted.entry.fact->agent_slug, {}};
     begin_run begin;
     begin.run = id_;
     begin.grant = granted.grant;

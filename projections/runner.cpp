@@ -201,10 +201,11 @@ struct view_runner::state {
       std::lock_guard guard{mutex};
       for (std::size_t p = 0; p < positions.size(); ++p)
         positions[p].store(reached_offsets[p], std::memory_order_release);
-      auto waits = std::ranges::partition(waiters, [&](const waiter& w) { return !reached(w); });
-      for (auto& w : waits)
-        calls.push_back(std::move(w.done));
-      waiters.erase(waits.begin(), waits.end());
+      const auto done = std::partition(waiters.begin(), waiters.end(),
+                                       [&](const waiter& w) { return !reached(w); });
+      for (auto w = done; w != waiters.end(); ++w)
+        calls.push_back(std::move(w->done));
+      waiters.erase(done, waiters.end());
       waited_for.store(!waiters.empty(), std::memory_order_release);
       if (!ready && caught_up_with(ends_at_start)) {
         ready = true;
