@@ -47,16 +47,18 @@ public:
     return true;
   }
 
-  /// The names of an object's members, each once.
-  template <class Keep>
-  bool take_object(Keep&& keep, int depth) {
+  /// An object; `next` gives the member to fill, or nullptr if there is no room, and `keep` judges
+  /// it once it is filled.
+  template <class Next, class Keep>
+  bool take_object(Next&& next, Keep&& keep, int depth) {
     if (depth > deepest || !take('{'))
       return false;
     if (take('}'))
       return true;
     do {
-      flat_member member;
-      if (!take_string(member.name) || !take(':') || !take_value(member, depth) || !keep(member))
+      flat_member* member = next();
+      if (member == nullptr || !take_string(member->name) || !take(':')
+          || !take_value(*member, depth) || !keep(*member))
         return false;
     } while (take(','));
     return take('}');
@@ -136,7 +138,12 @@ private:
   bool take_nested(int depth) {
     std::array<std::string_view, most_nested_members> names;
     std::size_t size = 0;
+    flat_member member;
     return take_object(
+        [&] {
+          member = {};
+          return &member;
+        },
         [&](const flat_member& m) {
           for (std::size_t i = 0; i < size; ++i)
             if (names[i] == m.name)
@@ -171,16 +178,20 @@ private:
 bool flat_object::scan(std::string_view text) {
   size_ = next_ = 0;
   scanner scan{text};
+  auto next = [&]() -> flat_member* {
+    if (size_ == members_.size())
+      return nullptr;
+    members_[size_] = {};
+    return &members_[size_];
+  };
   auto keep = [&](const flat_member& m) {
     for (std::size_t i = 0; i < size_; ++i)
       if (members_[i].name == m.name)
         return false;
-    if (size_ == members_.size())
-      return false;
-    members_[size_++] = m;
+    ++size_;
     return true;
   };
-  return scan.take_object(keep, 1) && scan.at_end();
+  return scan.take_object(next, keep, 1) && scan.at_end();
 }
 
 const flat_member* flat_object::find(std::string_view name) {

@@ -60,6 +60,24 @@ answer<A> ask(view_reader& reader, Ask&& question) {
   }
 }
 
+/// One read transaction until the end of the block: all statements see the same commit.
+class snapshot {
+public:
+  explicit snapshot(view_reader::internals& in) : in_(in) { in_.use("BEGIN").with().run(); }
+  ~snapshot() {
+    try {
+      in_.use("COMMIT").with().run();
+    } catch (const sqlite::error&) {
+      // It only read: there is nothing to lose, and the next BEGIN tells.
+    }
+  }
+  snapshot(const snapshot&) = delete;
+  snapshot& operator=(const snapshot&) = delete;
+
+private:
+  view_reader::internals& in_;
+};
+
 /// Newest first: everything comes before it.
 inline constexpr list_cursor from_the_newest{INT64_MAX, INT64_MAX};
 

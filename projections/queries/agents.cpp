@@ -15,25 +15,11 @@ void read_agent(const query& q, agent_row& a) {
                  a.versions, a.created_at, a.updated_at, a.parked);
 }
 
-std::optional<agent_row> find_agent(view_reader::internals& in, const workspace_id& workspace,
-                                    std::string_view id_or_slug) {
-  agent_row out;
-  auto& by_id = in.use(RUNLEDGER_AGENT_SELECT "WHERE id = ?2 AND workspace = ?1 "
-                                              "ORDER BY at LIMIT 1");
-  auto& by_slug = in.use(RUNLEDGER_AGENT_SELECT "WHERE workspace = ?1 AND slug = ?2 "
-                                                "ORDER BY at LIMIT 1");
-  // A slug has no underscore, an id has one.
-  for (auto* q : {&by_id, &by_slug}) {
-    bool is_id = id_or_slug.find('_') != std::string_view::npos;
-    if ((q == &by_id) != is_id)
-      continue;
-    finished end{*q};
-    if (!q->with(workspace, id_or_slug).row())
-      continue;
-    read_agent(*q, out);
-    return out;
-  }
-  return std::nullopt;
+/// The statement that finds an agent by what was given: a slug has no underscore, an id has one.
+query& by_ref(view_reader::internals& in, std::string_view id_or_slug) {
+  if (id_or_slug.find('_') != std::string_view::npos)
+    return in.use(RUNLEDGER_AGENT_SELECT "WHERE id = ?2 AND workspace = ?1 ORDER BY at LIMIT 1");
+  return in.use(RUNLEDGER_AGENT_SELECT "WHERE workspace = ?1 AND slug = ?2 ORDER BY at LIMIT 1");
 }
 
 struct stored_version {
@@ -72,12 +58,14 @@ std::string recipe_of(const view_reader::internals& in, place at) {
 answer<std::optional<agent_view>> agent_by_ref(view_reader& reader, const workspace_id& workspace,
                                                std::string_view id_or_slug) {
   return ask<std::optional<agent_view>>(reader, [&](auto& in) -> std::optional<agent_view> {
-    auto agent = find_agent(in, workspace, id_or_slug);
-    if (!agent)
+    auto& found = by_ref(in, id_or_slug);
+    finished found_end{found}; // Until then all statements see the same commit.
+    if (!found.with(workspace, id_or_slug).row())
       return std::nullopt;
-    if (agent->parked)
-      in.refuse_parked("agents", agent->id.value);
-    agent_view out{std::move(*agent), {}};
+    agent_view out;
+    read_agent(found, out.agent);
+    if (out.agent.parked)
+      in.refuse_parked("agents", out.agent.id.value);
     auto& q = in.use("SELECT version, phase, created_ms, recipe_at FROM agent_versions "
                      "WHERE agent = ? ORDER BY version");
     finished end{q};

@@ -60,13 +60,11 @@ answer<std::optional<explanation>> explain_run(view_reader& reader, const worksp
                                                std::string_view id, timestamp now) {
   return ask<std::optional<explanation>>(reader, [&](auto& in) -> std::optional<explanation> {
     stored_run r;
-    {
-      auto& q = in.use(RUNLEDGER_RUN_SELECT "WHERE r.id = ? ORDER BY r.at LIMIT 1");
-      finished end{q};
-      if (!q.with(id).row())
-        return std::nullopt;
-      read_run(q, r);
-    }
+    auto& q = in.use(RUNLEDGER_RUN_SELECT "WHERE r.id = ? ORDER BY r.at LIMIT 1");
+    finished end{q}; // Until then all statements see the same commit.
+    if (!q.with(id).row())
+      return std::nullopt;
+    read_run(q, r);
     if (r.workspace != workspace)
       return std::nullopt;
     if (r.parked)

@@ -31,12 +31,11 @@ answer<page<session_view>> list_sessions(view_reader& reader, const workspace_id
     auto& q = in.use(statement_of(f));
     auto after = f.after.value_or(from_the_newest);
     page<session_view> out;
-    {
-      finished end{q};
-      q.with(workspace, after.created_ms, after.at, f.limit + 1, f.agent_id, phase_of(f.status));
-      while (q.row())
-        read_session(q, out.items.emplace_back().session);
-    }
+    // One transaction for all statements, so that sessions and their runs are of one commit.
+    snapshot same{in};
+    q.with(workspace, after.created_ms, after.at, f.limit + 1, f.agent_id, phase_of(f.status));
+    while (q.row())
+      read_session(q, out.items.emplace_back().session);
     cut(out, f.limit, [](const session_view& v) {
       return list_cursor{to_ms(v.session.created_at), static_cast<std::int64_t>(v.session.at)};
     });

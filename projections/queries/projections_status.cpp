@@ -8,6 +8,7 @@ namespace runledger::views {
 
 answer<std::vector<projection_status>> projections_status(view_reader& reader) {
   return ask<std::vector<projection_status>>(reader, [](auto& in) {
+    snapshot same{in};
     projection_status all;
     std::int64_t end = 0;
     for (std::uint32_t p = 0; p < in.log.partition_count(); ++p)

@@ -21,12 +21,10 @@ session_by_id(view_reader& reader, const workspace_id& workspace, std::string_vi
   return ask<std::optional<session_view>>(reader, [&](auto& in) -> std::optional<session_view> {
     auto& q = in.use(RUNLEDGER_SESSION_SELECT "WHERE s.id = ? ORDER BY s.at LIMIT 1");
     session_view out;
-    {
-      finished end{q};
-      if (!q.with(id).row())
-        return std::nullopt;
-      read_session(q, out.session);
-    }
+    finished end{q}; // Until then all statements see the same commit.
+    if (!q.with(id).row())
+      return std::nullopt;
+    read_session(q, out.session);
     if (out.session.workspace != workspace)
       return std::nullopt;
     if (out.session.parked)

@@ -95,26 +95,17 @@ std::vector<record_ptr> read_records(const event_log& log, std::uint32_t partiti
   return out;
 }
 
-void render(view_reader::internals& in, const range& ask, timeline_page& out) {
-  auto items = find_items(in, ask, out);
+void render(view_reader::internals& in, const range& ask, const std::vector<found_item>& items,
+            timeline_page& out) {
   auto records = read_records(in.log, partition_of(ask.session), items);
   auto load = [&](const blob_ref& ref) { return in.blob(ref); };
   out.items.reserve(items.size());
-  std::size_t bytes = 0;
   for (std::size_t i = 0; i < items.size(); ++i) {
-    if (bytes >= page_bytes) {
-      out.scanned = out.items.back().seq;
-      out.at_end = false;
-      return;
-    }
     auto& entry = out.items.emplace_back();
     entry.seq = items[i].seq;
     entry.ends_run = (items[i].item.flags & chunk_item::ends_run) != 0;
     entry.ends_session = (items[i].item.flags & chunk_item::ends_session) != 0;
-    auto item = item_of(*records[i]);
-    append_item_json(entry.json, *records[i], item, entry.seq, load);
-    entry.type = std::move(item.type);
-    bytes += entry.json.size();
+    append_item_json(entry.json, *records[i], item_of(*records[i]), entry.seq, load);
   }
 }
 
@@ -122,10 +113,12 @@ answer<std::optional<timeline_page>> items_of_run(view_reader& reader,
                                                   const workspace_id& workspace,
                                                   std::string_view run, range asked) {
   return ask<std::optional<timeline_page>>(reader, [&](auto& in) -> std::optional<timeline_page> {
+    timeline_page out;
+    std::vector<found_item> items;
     {
       auto& q = in.use("SELECT session, turn, workspace, first_seq, last_seq FROM runs "
                        "WHERE id = ? ORDER BY at LIMIT 1");
-      finished end{q};
+      finished end{q}; // Until then all statements see the same commit.
       if (!q.with(run).row())
         return std::nullopt;
       std::string owner;
@@ -137,9 +130,9 @@ answer<std::optional<timeline_page>> items_of_run(view_reader& reader,
         asked.since = std::max(asked.since, first - 1);
       if (last > 0)
         asked.until = last;
+      items = find_items(in, asked, out);
     }
-    timeline_page out;
-    render(in, asked, out);
+    render(in, asked, items, out);
     return out;
   });
 }
@@ -154,18 +147,20 @@ answer<std::optional<timeline_page>> session_timeline(view_reader& reader,
     range asked;
     asked.since = since;
     asked.limit = limit;
+    timeline_page out;
+    std::vector<found_item> items;
     {
       auto& q = in.use("SELECT at, workspace FROM sessions WHERE id = ? ORDER BY at LIMIT 1");
-      finished end{q};
+      finished end{q}; // Until then all statements see the same commit.
       if (!q.with(session).row())
         return std::nullopt;
       std::string owner;
       q.values().all(asked.session, owner);
       if (owner != workspace.value)
         return std::nullopt;
+      items = find_items(in, asked, out);
     }
-    timeline_page out;
-    render(in, asked, out);
+    render(in, asked, items, out);
     return out;
   });
 }

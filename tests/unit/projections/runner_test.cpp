@@ -101,6 +101,10 @@ TEST_F(runner_test, reads_see_what_was_written_under_load) {
   std::string last;
   std::thread writer{[&] {
     while (!stop) {
+      if (log.end_offset(0) - runner->position() > 2000) {
+        std::this_thread::yield(); // As the product does: writers wait for views that lag.
+        continue;
+      }
       auto run = accept_run();
       std::lock_guard guard{mutex};
       last = run.value;
