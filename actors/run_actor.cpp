@@ -14,6 +14,8 @@ namespace runledger {
 
 namespace {
 
+constexpr std::int64_t ask_again_after_ms = 1000; // After the ledger could not write.
+
 payload json_payload(std::string json) {
   return payload{std::move(json), {}};
 }
@@ -513,8 +515,13 @@ private:
       caf::anon_send(launched_->by, worker_mail{finish_run{id_, launched_->grant, false}});
       launched_.reset();
     }
-    if (damage == nullptr)
-      break_off();
+    if (damage != nullptr)
+      return;
+    // A run of which nothing is written yet does not know that it is wanted: its session does.
+    if (head_.seq == 0)
+      caf::anon_send(services_->timers, arm_timer{stream_of(session_), to_ms(services_->clock.now())
+                                                                           + ask_again_after_ms});
+    break_off();
   }
 
   // -- life ------------------------------------------------------------------------------------
