@@ -58,9 +58,11 @@ protected:
   }
 
   void take(Mail mail) {
-    waiting_.push_back(std::move(mail));
+    queue_mail(std::move(mail));
     decide_waiting();
   }
+  /// For mail that comes together: decide_waiting() follows when all of it stands in line.
+  void queue_mail(Mail mail) { waiting_.push_back(std::move(mail)); }
 
   /// The state cannot be trusted any more: end, and be rebuilt by the directory.
   void break_off() {

@@ -106,7 +106,12 @@ struct run_granted {
   failure problem;
   std::string agent_slug;
 };
-/// A frame of attempt `attempt`'s harness.
+/// Frames of attempt `attempt`'s harness that came together; they are decided in one round.
+struct run_frames {
+  std::int64_t attempt = 0;
+  std::vector<harness::frame> frames;
+};
+/// One of them.
 struct run_frame {
   std::int64_t attempt = 0;
   harness::frame frame;
@@ -135,7 +140,8 @@ struct run_mail {
   event_origin origin;
   workspace_id workspace;
   session_id session;
-  std::variant<std::monostate, run_granted, run_frame, attempt_gone, artifact_taken, cancel_run,
+  std::variant<std::monostate, run_granted, run_frames, run_frame, attempt_gone, artifact_taken,
+               cancel_run,
                timer_due>
       body;             ///< None: wake up.
   run::outcome decided; ///< Set by the actor between decision and commit.
@@ -175,9 +181,9 @@ struct process_ready {
   int max_runs = 1;
   std::vector<std::string> layers;
 };
-struct process_frame {
+struct process_frames {
   std::uint64_t process = 0;
-  harness::frame frame;
+  std::vector<harness::frame> frames;
 };
 struct process_broke_protocol {
   std::uint64_t process = 0;
@@ -199,7 +205,7 @@ struct retire {
   bool if_unused = false; ///< Only tell whether the slot is empty; a process that runs stays.
 };
 struct worker_mail {
-  std::variant<begin_run, write_lines, finish_run, process_ready, process_frame,
+  std::variant<begin_run, write_lines, finish_run, process_ready, process_frames,
                process_broke_protocol, process_silent, process_gone, retire>
       body;
 };

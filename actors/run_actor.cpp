@@ -90,6 +90,19 @@ private:
   // -- mail in ---------------------------------------------------------------------------------
 
   void receive(run_mail mail) {
+    if (auto* batch = std::get_if<run_frames>(&mail.body)) {
+      for (auto& frame : batch->frames) {
+        run_mail one;
+        one.body = run_frame{batch->attempt, std::move(frame)};
+        line_up(std::move(one));
+      }
+    } else {
+      line_up(std::move(mail));
+    }
+    decide_waiting();
+  }
+
+  void line_up(run_mail mail) {
     if (auto* granted = std::get_if<run_granted>(&mail.body)) {
       workspace_ = granted->entry.workspace;
       session_ = granted->entry.session;
@@ -107,15 +120,11 @@ private:
     }
     if (std::holds_alternative<artifact_taken>(mail.body))
       importing_ = false;
-    take(std::move(mail));
-    release_held();
-  }
-
-  void release_held() {
+    queue_mail(std::move(mail));
     while (!importing_ && !held_.empty()) {
       auto next = std::move(held_.front());
       held_.pop_front();
-      receive(std::move(next));
+      line_up(std::move(next));
     }
   }
 
@@ -201,6 +210,7 @@ private:
         overloaded{
             [](std::monostate) -> std::optional<run::command_body> { return std::nullopt; },
             [&](run_granted& granted) { return command_of_grant(granted); },
+            [](run_frames&) -> std::optional<run::command_body> { return std::nullopt; },
             [](run_frame& frame) -> std::optional<run::command_body> {
               if (frame.frame.type == harness::frame_type::artifact) // Known by its id.
                 return run::frame{frame.attempt, frame.frame.id,

@@ -22,7 +22,14 @@ public:
   void on_ready(int max_runs, const std::vector<std::string>& layers) override {
     send(process_ready{process_, max_runs, layers});
   }
-  void on_frame(harness::frame&& f) override { send(process_frame{process_, std::move(f)}); }
+  void on_frame(harness::frame&& f) override {
+    process_frames one{process_, {}};
+    one.frames.push_back(std::move(f));
+    send(std::move(one));
+  }
+  void on_frames(std::vector<harness::frame>&& batch) override {
+    send(process_frames{process_, std::move(batch)});
+  }
   void on_protocol_error(const harness::protocol_error& error) override {
     send(process_broke_protocol{process_, error.text()});
   }
@@ -257,14 +264,21 @@ private:
       caf::anon_send(services_->dispatcher, slot_ready{slot_, e.max_runs});
   }
 
-  void on(process_frame& e) {
-    auto found = runs_.find(e.frame.run);
-    if (e.process != process_number_ || found == runs_.end() || found->second.cut_off)
-      return; // Of a run that is over here.
-    found->second.heard = true;
-    run_mail mail;
-    mail.body = run_frame{found->second.attempt, std::move(e.frame)};
-    caf::anon_send(found->second.by, std::move(mail));
+  void on(process_frames& e) {
+    if (e.process != process_number_)
+      return;
+    std::map<std::string, std::vector<harness::frame>> by_run;
+    for (auto& frame : e.frames)
+      by_run[frame.run].push_back(std::move(frame));
+    for (auto& [id, frames] : by_run) {
+      auto found = runs_.find(id);
+      if (found == runs_.end() || found->second.cut_off)
+        continue; // Of a run that is over here.
+      found->second.heard = true;
+      run_mail mail;
+      mail.body = run_frames{found->second.attempt, std::move(frames)};
+      caf::anon_send(found->second.by, std::move(mail));
+    }
   }
 
   void on(process_broke_protocol& e) {

@@ -117,6 +117,11 @@ public:
   /// A frame, parsed and complete; never ready or heartbeat. `run` is filled in where the process
   /// has one run. Frames of runs that were closed arrive too: who closed them drops them.
   virtual void on_frame(frame&& f) = 0;
+  /// The frames that came with one read, in their order; the same as on_frame for each of them.
+  virtual void on_frames(std::vector<frame>&& batch) {
+    for (auto& f : batch)
+      on_frame(std::move(f));
+  }
   /// The process broke the protocol; it is being killed and no frame follows. on_exit does.
   virtual void on_protocol_error(const protocol_error& error) = 0;
   /// No line for an open run within its time. Told once; a later line arms it again. The host

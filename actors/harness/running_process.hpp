@@ -79,6 +79,8 @@ private:
 
   // Bytes.
   void read_output();
+  void read_lines();
+  void deliver_frames();
   void read_errors();
   bool on_line(std::string_view line);
   bool on_first_line(frame& f);
@@ -147,6 +149,7 @@ private:
 
   std::string last_run_; // For lines that leave `run` out.
   line_reader lines_;
+  std::vector<frame> frames_; // Of the read under way.
   token_bucket byte_rate_, line_rate_;
   std::string errors_head_;
   bool errors_logged_ = false; // Some log has them.

@@ -276,6 +276,7 @@ void running_process::finish() {
   host_.main_pids.erase(pid_);
   if (!group_.remove())
     host_.leftover_groups.push_back(std::move(group_));
+  deliver_frames();
   sink_->on_exit(info);
 }
 

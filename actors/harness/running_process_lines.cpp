@@ -75,7 +75,19 @@ void running_process::check_stall() {
   kill_tree();
 }
 
+/// What one look at the pipe brought goes on as one batch: frames that were written together are
+/// recorded together.
+void running_process::deliver_frames() {
+  if (!frames_.empty())
+    sink_->on_frames(std::exchange(frames_, {}));
+}
+
 void running_process::read_output() {
+  read_lines();
+  deliver_frames();
+}
+
+void running_process::read_lines() {
   auto& buffer = read_buffer();
   for (int round = 0; round < 4 && output_; ++round) {
     auto n = ::read(output_.raw(), buffer.data(), buffer.size());
@@ -143,7 +155,7 @@ bool running_process::on_line(std::string_view line) {
     return false;
   touch(f);
   if (f.type != frame_type::heartbeat)
-    sink_->on_frame(std::move(f));
+    frames_.push_back(std::move(f));
   return !muted_;
 }
 
@@ -190,6 +202,7 @@ void running_process::protocol_failure(protocol_error error) {
   muted_ = true;
   stop("protocol_error", error.text());
   kill_tree();
+  deliver_frames();
   sink_->on_protocol_error(error);
 }
 
