@@ -3,6 +3,7 @@
 #include "events/json.hpp"
 #include "events/json_writer.hpp"
 
+#include <algorithm>
 #include <array>
 #include <cstdio>
 #include <utility>
@@ -352,6 +353,15 @@ history_page take_page(const std::vector<history_item>& all, std::size_t from,
   return page;
 }
 
+/// Ends the frame that began at `begin`. The line feeds of a caller's free JSON are white space
+/// there (in a string they are escaped), and would end the line too soon.
+void end_line(std::string& lines, std::size_t begin = 0) {
+  const auto from = lines.begin() + static_cast<std::ptrdiff_t>(begin);
+  std::replace_if(
+      from, lines.end(), [](char c) { return c == '\n' || c == '\r'; }, ' ');
+  lines.push_back('\n');
+}
+
 /// `history` frames for the items from `from` on.
 void append_history(std::string& lines, std::string_view run,
                     const std::vector<history_item>& items, std::size_t from, bool more) {
@@ -359,13 +369,14 @@ void append_history(std::string& lines, std::string_view run,
   do {
     auto page = take_page(items, from, "items", max_line_bytes - frame_overhead - run.size(), true);
     from += page.taken;
+    const auto begin = lines.size();
     json_writer out{lines};
     out.begin_object().member("type", "history").member("run", run);
     out.raw_member("items", "[" + page.items + "]").member("more", more || from < items.size());
     if (!page.blobs.empty())
       out.raw_member("blobs", "{" + page.blobs + "}");
     out.end_object();
-    lines.push_back('\n');
+    end_line(lines, begin);
   } while (from < items.size());
 }
 
@@ -456,7 +467,7 @@ std::string run_start_lines(const run_start& start) {
   if (!own_blobs.empty())
     out.raw_member("blobs", "{" + own_blobs + "}");
   out.end_object();
-  lines.push_back('\n');
+  end_line(lines);
   if (rest)
     append_history(lines, start.run, start.history, page.taken, start.history_more);
   return lines;
@@ -486,7 +497,7 @@ std::string step_cached_line(std::string_view run, std::string_view key,
     out.raw_member("output", output_json);
   write_blobs(out, blobs);
   out.end_object();
-  line.push_back('\n');
+  end_line(line);
   return line;
 }
 
@@ -500,7 +511,7 @@ std::string step_give_up_line(std::string_view run, std::string_view key,
     out.raw_member("error", error_json);
   write_blobs(out, blobs);
   out.end_object();
-  line.push_back('\n');
+  end_line(line);
   return line;
 }
 

@@ -1,4 +1,5 @@
 #include "tests/integration/contract_world.hpp"
+#include "tests/support/event_stream.hpp"
 
 /// What every request has in common: bodies, content types, errors, free JSON.
 namespace runledger::contract {
@@ -187,6 +188,32 @@ TEST(contract_requests, free_json_keeps_its_white_space_outside_of_lines) {
       w.client().post(run_target, R"({"initial_state":)" + state + "}", {{"Prefer", "wait=30"}});
   EXPECT_EQ(run["status"], "succeeded") << run.body;
   EXPECT_EQ(run["initial_state"], state);
+}
+
+TEST(contract_requests, line_feeds_between_tokens_end_no_frame) {
+  auto& w = shared_world();
+  auto asking = w.client();
+  const std::string state = "{\n  \"do\": [],\r\n  \"a\": 1\n}";
+  const auto run =
+      asking.post(run_target, R"({"initial_state":)" + state + "}", {{"Prefer", "wait=30"}});
+  EXPECT_EQ(run["status"], "succeeded") << run.body;
+  EXPECT_EQ(run["initial_state"], state);
+  asking.post("/api/v1/sessions/" + run["session_id"] + "/messages", R"({"message":"x"})",
+              {{"Prefer", "wait=30"}});
+  EXPECT_EQ(asking.get("/api/v1/sessions/" + run["session_id"])["runs.1.status"], "succeeded")
+      << "its history holds the line feeds too";
+  asking.post("/api/v1/sessions/" + run["session_id"] + "/cancel", "");
+  test::event_stream stream{w.server.port(), w.key,
+                            "/api/v1/sessions/" + run["session_id"] + "/events"};
+  const auto items = w.timeline(run["session_id"]);
+  for (std::size_t n = 0; n < items.size();) {
+    const auto item = stream.next();
+    ASSERT_TRUE(item) << n;
+    if (item->id.empty())
+      continue;
+    EXPECT_EQ(json_at(item->data, "id"), json_at(items[n], "id"));
+    ++n;
+  }
 }
 
 TEST(contract_requests, prompts_are_any_text) {
