@@ -30,7 +30,8 @@ for line in sys.stdin:
     elif frame["type"] == "step.go":
         while not os.path.exists("/gate/open"):
             time.sleep(0.02)
-        print(json.dumps({"type": "step.done", "key": "wait", "output": frame["attempt"]}), flush=True)
+        done = {"type": "step.done", "key": "wait", "output": frame["attempt"]}
+        print(json.dumps(done), flush=True)
         print(json.dumps({"type": "result", "output": "through"}), flush=True)
         break
 )py";
