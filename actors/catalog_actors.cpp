@@ -169,7 +169,7 @@ private:
     auto parsed = text ? json::parse(*text) : result<json::document, json::error>{json::error{}};
     if (!parsed)
       return nullptr;
-    auto how = parse_recipe(parsed->root());
+    auto how = parse_recipe(parsed->root(), services_->settings.recipe_defaults);
     return how ? &recipes_.emplace(version, std::move(*how)).first->second : nullptr;
   }
 

@@ -325,7 +325,7 @@ private:
     auto text = runledger::load(
         folded->state.versions[static_cast<std::size_t>(version) - 1].recipe, services_->blobs);
     auto parsed = text ? json::parse(*text) : result<json::document, json::error>{json::error{}};
-    auto how = parsed ? parse_recipe(parsed->root())
+    auto how = parsed ? parse_recipe(parsed->root(), services_->settings.recipe_defaults)
                       : result<recipe, std::vector<recipe_problem>>{std::vector<recipe_problem>{}};
     if (!how) {
       out.problem = {"recipe_unreadable", "The recipe of this version cannot be read."};

@@ -127,6 +127,7 @@ struct engine_settings {
   std::int64_t drain_ms = 30'000;   ///< At shutdown.
   bool sandbox_allow_none = false;
   std::vector<std::string> sandbox_mount_roots;
+  recipe recipe_defaults; ///< Sandbox and resources of recipes that name none.
   /// The value of a secret for a workspace; nothing: missing or not allowed there.
   std::function<std::optional<std::string>(const std::string& name, const workspace_id&)> secret;
   std::size_t scheduler_threads = 1;

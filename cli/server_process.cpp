@@ -78,6 +78,20 @@ std::optional<std::string> secret_value(const std::map<std::string, secret_setti
   return text != nullptr ? std::optional<std::string>{text} : std::nullopt;
 }
 
+/// What a recipe gets where it says nothing.
+recipe recipe_defaults(const sandbox_settings& s) {
+  recipe out;
+  out.sandbox = s.mode == sandbox_mode::none          ? "none"
+                : s.mode == sandbox_mode::best_effort ? "best_effort"
+                                                      : "required";
+  out.resources.memory_mb = s.resources.memory_mb;
+  out.resources.processes = s.resources.processes;
+  out.resources.disk_mb = s.resources.disk_mb;
+  if (s.resources.cpu_seconds > 0)
+    out.resources.cpu_seconds = s.resources.cpu_seconds;
+  return out;
+}
+
 std::optional<std::string> bootstrap_key() {
   const char* text = std::getenv("RUNLEDGER_BOOTSTRAP_KEY");
   return text != nullptr && *text != '\0' ? std::optional<std::string>{text} : std::nullopt;
@@ -143,7 +157,8 @@ void server_process::make_edge() {
                               *signer_,
                               data_,
                               settings_.http.tls_certificate.empty() ? "http" : "https",
-                              {settings_.sandbox.allow_none, settings_.sandbox.mount_roots}});
+                              {recipe_defaults(settings_.sandbox), settings_.sandbox.allow_none,
+                               settings_.sandbox.mount_roots}});
   edge_ = std::make_unique<http::server>(io_, limits_from(settings_.http), http::route_table(),
                                          keys_, *context_);
   edge_->on_complaint([](std::string_view line) { spdlog::warn("{}", line); });
@@ -173,6 +188,7 @@ engine_settings server_process::engine_settings_from() const {
   out.max_running = settings_.runs.max_running;
   out.max_queued = settings_.runs.max_queued;
   out.drain_ms = std::chrono::milliseconds{settings_.runs.drain}.count();
+  out.recipe_defaults = recipe_defaults(settings_.sandbox);
   out.sandbox_allow_none = settings_.sandbox.allow_none;
   out.sandbox_mount_roots = settings_.sandbox.mount_roots;
   out.secret = [this](const std::string& name, const workspace_id& workspace) {

@@ -297,9 +297,10 @@ std::int64_t backoff_ms(const retry_policy& policy, std::int64_t failures, std::
   return std::llround(std::clamp(delay, 0.0, most));
 }
 
-result<recipe, std::vector<recipe_problem>> parse_recipe(const json::value& v) {
+result<recipe, std::vector<recipe_problem>> parse_recipe(const json::value& v,
+                                                         const recipe& defaults) {
   std::vector<recipe_problem> problems;
-  recipe out;
+  recipe out = defaults;
   recipe_reader top{v, {}, problems};
   if (!v.is_object()) {
     top.complain({}, "The recipe is an object.", "object_type");

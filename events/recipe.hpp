@@ -95,7 +95,9 @@ struct recipe_problem {
       type; ///< type: stable code such as `missing`, `out_of_range`, `not_available`.
 };
 
-/// Reads and checks a recipe completely; every problem found is reported.
-result<recipe, std::vector<recipe_problem>> parse_recipe(const json::value& v);
+/// Reads and checks a recipe completely; every problem found is reported. What it leaves out is as
+/// in `defaults`, which are the server's.
+result<recipe, std::vector<recipe_problem>> parse_recipe(const json::value& v,
+                                                         const recipe& defaults = {});
 
 } // namespace runledger

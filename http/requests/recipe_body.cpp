@@ -1,7 +1,6 @@
 #include "http/requests/recipe_body.hpp"
 
 #include "events/json_schema.hpp"
-#include "events/recipe.hpp"
 
 #include <algorithm>
 #include <filesystem>
@@ -52,7 +51,7 @@ payload read_recipe(body_reader& in, const recipe_rules& rules) {
   const auto text = in.find("recipe");
   if (!text)
     return {};
-  auto parsed = parse_recipe(*text);
+  auto parsed = parse_recipe(*text, rules.defaults);
   if (parsed) {
     check_permissions(in, *parsed, rules);
   } else {

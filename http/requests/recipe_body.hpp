@@ -1,5 +1,6 @@
 #pragma once
 
+#include "events/recipe.hpp"
 #include "http/requests/body.hpp"
 
 #include <string>
@@ -9,6 +10,7 @@ namespace runledger::http {
 
 /// What this server permits beyond what a recipe can say.
 struct recipe_rules {
+  recipe defaults; ///< For what a recipe leaves out.
   bool sandbox_allow_none = false;
   std::vector<std::string> mount_roots; ///< Absolute.
 };

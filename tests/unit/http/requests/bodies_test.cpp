@@ -81,7 +81,7 @@ TEST(request_bodies, post_message) {
 
 // Goal: all that is wrong with an agent is told at once, with the path into the recipe.
 TEST(request_bodies, create_agent) {
-  const recipe_rules rules{false, {"/srv/data"}};
+  const recipe_rules rules{{}, false, {"/srv/data"}};
   const auto create = [&](const std::string& text) {
     return reading([&](const json::value& v) { return read_create_agent(v, rules); }, text);
   };
@@ -110,6 +110,20 @@ TEST(request_bodies, create_agent) {
                        "state_schema":{"properties":{"a":{"$anchor":"x"}}}}})"),
             "missing @ /body/recipe/harness/command; "
             "unsupported_keyword @ /body/recipe/state_schema/properties/a/$anchor");
+}
+
+// Goal: a recipe that names no sandbox gets the server's, and is judged by it.
+TEST(request_bodies, recipes_get_the_servers_defaults) {
+  recipe_rules rules;
+  rules.defaults.sandbox = "none";
+  const auto create = [&](const std::string& text) {
+    return reading([&](const json::value& v) { return read_create_version(v, rules); }, text);
+  };
+  EXPECT_EQ(create(R"({"recipe":{"harness":{"kind":"process","command":["x"]}}})"),
+            "not_permitted @ /body/recipe/harness/sandbox");
+  EXPECT_EQ(create(R"({"recipe":{"harness":{"kind":"process","command":["x"],
+                       "sandbox":"required"}}})"),
+            "fine");
 }
 
 // Goal: a kind that is not built yet has a code of its own.
