@@ -51,7 +51,7 @@ struct route_context {
   const url_signer& urls;
   std::string data_dir;        ///< Absolute.
   std::string scheme = "http"; ///< Of links to this server.
-  recipe_rules recipes;
+  recipe_rules recipes = {};
 
   // Set before the stage is `serving`; handlers of keyed routes run from then on only.
   engine* actors = nullptr;
