@@ -29,6 +29,8 @@ protected:
       caf::anon_send(this->services_->directory, entity_idle{this->stream_, false});
   }
   void leave() {
+    if (this->broken_)
+      return this->quit();
     bool stays = !this->idle();
     caf::anon_send(this->services_->directory, entity_left{this->stream_, stays});
     if (!stays)
@@ -192,7 +194,10 @@ public:
     return {[this](names_mail& mail) { take(std::move(mail)); },
             [this](const append_done& done) { on_append_done(done); },
             [this](leave_atom) { names_leave(); },
-            [this](const creation_over& e) { under_way_.erase(e.owner); }};
+            [this](const creation_over& e) {
+              under_way_.erase(e.owner);
+              rest();
+            }};
   }
   const char* name() const override { return "names"; }
 
@@ -246,6 +251,8 @@ private:
   }
 
   void names_leave() {
+    if (broken_)
+      return quit();
     bool stays = !idle() || !under_way_.empty();
     caf::anon_send(services_->directory, entity_left{stream_, stays});
     if (!stays)

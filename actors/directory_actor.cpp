@@ -72,8 +72,18 @@ public:
       deliver(id, std::move(mail), spawn);
   }
 
-  /// The actor has ended by itself; mail that it did not read is lost, its answers say so.
-  void forget(const std::string& id) { entries_.erase(id); }
+  /// Lets go of an actor that cannot go on; what waited for it to leave goes to its successor.
+  template <class Spawn>
+  void replace(const std::string& id, Spawn spawn) {
+    auto found = entries_.find(id);
+    if (found == entries_.end())
+      return;
+    caf::anon_send(found->second.actor, leave_atom_v);
+    auto parked = std::move(found->second.parked);
+    entries_.erase(found);
+    for (auto& mail : parked)
+      deliver(id, std::move(mail), spawn);
+  }
 
   bool contains(const std::string& id) const { return entries_.contains(id); }
   std::size_t size() const { return entries_.size(); }
@@ -442,7 +452,8 @@ private:
   }
 
   void on_broken(const entity_broken& e) {
-    with_host(e.stream, [&](auto& host, auto) { host.forget(e.stream.value); });
+    with_host(e.stream, [&](auto& host, auto spawn) { host.replace(e.stream.value, spawn); });
+    count();
     caf::anon_send(services_->timers,
                    arm_timer{e.stream, to_ms(services_->clock.now()) + rebuild_after_ms});
   }

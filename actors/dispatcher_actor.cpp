@@ -96,7 +96,9 @@ private:
     if (known != runs_.end()) {
       // The grant may still be on its way: then the run uses it or gives it back, and only one of
       // them counts.
-      if (known->second.slot && entry.again)
+      if (!known->second.slot)
+        known->second.at->entry.alone |= entry.alone;
+      else if (entry.again)
         known->second.next = std::move(entry);
       return;
     }

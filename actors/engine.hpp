@@ -133,6 +133,8 @@ struct engine_settings {
   std::size_t scheduler_threads = 1;
   std::int64_t idle_actor_ms = 10'000; ///< After this an idle entity is passivated.
   std::size_t max_view_lag = 500'000;  ///< Events; beyond it writers slow down.
+  /// Files are copied in a thread of their own; false: with the other actors, for the simulation.
+  bool importer_thread = true;
 };
 
 /// What the engine stands on; all outlive it.

@@ -2,6 +2,7 @@
 
 #include "actors/entity_traits.hpp"
 #include "actors/services.hpp"
+#include "actors/state_probe.hpp"
 #include "events/chain.hpp"
 #include "events/planted_bugs.hpp"
 
@@ -64,21 +65,23 @@ protected:
   /// For mail that comes together: decide_waiting() follows when all of it stands in line.
   void queue_mail(Mail mail) { waiting_.push_back(std::move(mail)); }
 
-  /// The state cannot be trusted any more: end, and be rebuilt by the directory.
+  /// The state cannot be trusted any more: refuse everything until the directory has let go of this
+  /// actor (leave_atom ends it) and rebuilds it. Mail that was on its way is refused, not lost.
   void break_off() {
-    if (std::exchange(broken_, true))
-      return;
-    caf::anon_send(services_->directory, entity_broken{stream_});
-    derived().quit();
+    if (!std::exchange(broken_, true))
+      caf::anon_send(services_->directory, entity_broken{stream_});
   }
 
   void decide_waiting() {
     constexpr std::size_t round_max = 256;
     while (!appending_ && !waiting_.empty()) {
-      if (damage_) {
+      if (broken_ || damage_) {
         auto mail = std::move(waiting_.front());
         waiting_.pop_front();
-        derived().refuse(mail, errc::ledger_corrupt, &*damage_);
+        if (damage_)
+          derived().refuse(mail, errc::ledger_corrupt, &*damage_);
+        else
+          derived().refuse(mail, errc::ledger_unavailable, nullptr);
         continue;
       }
       std::vector<Mail> round;
@@ -110,6 +113,7 @@ protected:
     switch (outcome) {
       case append_outcome::accepted:
         refusals_ = 0;
+        show_state();
         for (const auto& r : flight.events)
           derived().after_commit(r);
         if (!planted(bug::effect_before_commit))
@@ -151,6 +155,13 @@ private:
   };
 
   Derived& derived() { return static_cast<Derived&>(*this); }
+
+  void show_state() const {
+#ifdef RUNLEDGER_PLANT_BUGS
+    if (on_state_probe)
+      on_state_probe({*services_, stream_, head_, &state_});
+#endif
+  }
 
   /// False if the mail is answered already and needs no settling.
   bool decide_one(Mail& mail, append_request& request) {

@@ -28,27 +28,30 @@ void import(services& s, const take_artifact_mail& ask, artifact_taken& out) {
     out.problem = "The artifact `" + ask.frame.path + "` could not be stored.";
 }
 
+importer_actor::behavior_type importer_behavior(importer_actor::pointer, services_ptr s) {
+  return {[s](const take_artifact_mail& ask) {
+            artifact_taken taken;
+            taken.attempt = ask.attempt;
+            taken.frame = ask.frame;
+            import(*s, ask, taken);
+            run_mail mail;
+            mail.session = ask.session;
+            mail.workspace = ask.workspace;
+            mail.body = std::move(taken);
+            caf::anon_send(ask.by, std::move(mail));
+          },
+          [](const remove_folder& ask) {
+            std::error_code ignored;
+            std::filesystem::remove_all(ask.path, ignored);
+          }};
+}
+
 } // namespace
 
 importer_actor spawn_importer(caf::actor_system& sys, services_ptr s) {
-  return sys.spawn<caf::detached>(
-      [s = std::move(s)](importer_actor::pointer) -> importer_actor::behavior_type {
-        return {[s](const take_artifact_mail& ask) {
-                  artifact_taken taken;
-                  taken.attempt = ask.attempt;
-                  taken.frame = ask.frame;
-                  import(*s, ask, taken);
-                  run_mail mail;
-                  mail.session = ask.session;
-                  mail.workspace = ask.workspace;
-                  mail.body = std::move(taken);
-                  caf::anon_send(ask.by, std::move(mail));
-                },
-                [](const remove_folder& ask) {
-                  std::error_code ignored;
-                  std::filesystem::remove_all(ask.path, ignored);
-                }};
-      });
+  if (s->settings.importer_thread)
+    return sys.spawn<caf::detached>(importer_behavior, std::move(s));
+  return sys.spawn(importer_behavior, std::move(s));
 }
 
 } // namespace runledger

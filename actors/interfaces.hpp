@@ -311,7 +311,9 @@ struct entity_left { ///< Answer to leave_atom; `stays`: it has work again.
   stream_id stream;
   bool stays = false;
 };
-struct entity_broken { ///< It ends because its state cannot be trusted; it is to be rebuilt.
+/// Its state cannot be trusted: it refuses what it gets until the directory answers with
+/// leave_atom, and is rebuilt.
+struct entity_broken {
   stream_id stream;
 };
 struct wake_stream { ///< Recovery or a timer: see what its state asks for.

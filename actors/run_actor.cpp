@@ -103,9 +103,9 @@ private:
   }
 
   void line_up(run_mail mail) {
-    if (auto* granted = std::get_if<run_granted>(&mail.body)) {
-      workspace_ = granted->entry.workspace;
-      session_ = granted->entry.session;
+    if (session_.empty()) { // A timer may have woken it before it had an event.
+      workspace_ = mail.workspace;
+      session_ = mail.session;
     }
     if (auto* frame = std::get_if<run_frame>(&mail.body);
         frame && !importing_ && starts_import(*frame))
@@ -333,10 +333,17 @@ private:
   void after_commit(const record_ptr& r) {
     if (r->event.seq == 1)
       first_record_ = r;
-    if (r->due_ms != armed_) {
-      armed_ = r->due_ms;
-      caf::anon_send(services_->timers, arm_timer{stream_, armed_});
-    }
+    if (r->due_ms != armed_)
+      arm(r->due_ms);
+  }
+
+  void arm(std::optional<std::int64_t> due_ms) {
+    armed_ = due_ms;
+    bool asked_for_now = due_ms && state_.at == run::phase::backing_off
+                         && *due_ms == to_ms(*state_.backoff_due)
+                         && *due_ms <= to_ms(services_->clock.now());
+    if (!asked_for_now) // Else the effect `requeue` of the same commit asks at once.
+      caf::anon_send(services_->timers, arm_timer{stream_, due_ms});
   }
 
   void settle(run_mail& mail) {
@@ -346,8 +353,15 @@ private:
       std::visit([&](auto& effect) { perform(mail, effect); }, one);
     flush_lines();
     const auto* granted = std::get_if<run_granted>(&mail.body);
-    if (granted != nullptr && !launched_)
+    if (granted != nullptr && (!launched_ || launched_->grant != granted->grant))
       give_back(*granted);
+    rest();
+  }
+
+  /// Nothing to do, now or later: the directory may take the actor away.
+  void rest() {
+    if (idle() && !run::open(state_))
+      caf::anon_send(services_->directory, entity_idle{stream_, true});
   }
 
   void perform(run_mail& mail, const run::launch&) {
@@ -463,7 +477,6 @@ private:
     mail.at_end = std::make_shared<const run::state>(state_);
     caf::anon_send(services_->directory, to_session{session_, std::move(mail)});
     remove_work_folder();
-    caf::anon_send(services_->directory, entity_idle{stream_, true});
   }
   void perform(run_mail&, const run::requeue&) {
     if (state_.at != run::phase::backing_off
@@ -527,19 +540,18 @@ private:
     }
     if (damage != nullptr)
       return;
-    // A run of which nothing is written yet does not know that it is wanted: its session does.
-    if (head_.seq == 0)
-      caf::anon_send(services_->timers, arm_timer{stream_of(session_), to_ms(services_->clock.now())
-                                                                           + ask_again_after_ms});
+    // What a run was asked to do and has not written, only its session can ask again. (Whether
+    // something is written is not known after an unknown outcome.)
+    caf::anon_send(services_->timers, arm_timer{stream_of(session_), to_ms(services_->clock.now())
+                                                                         + ask_again_after_ms});
     break_off();
   }
 
   // -- life ------------------------------------------------------------------------------------
 
   void recover() {
-    armed_ = run::due_ms(state_);
-    if (armed_)
-      caf::anon_send(services_->timers, arm_timer{stream_, armed_});
+    if (auto due = run::due_ms(state_))
+      arm(due);
     if (state_.at == run::phase::running) {
       run_mail mail;
       mail.origin.principal = "system";
@@ -556,9 +568,12 @@ private:
     run_mail none;
     for (auto& one : run::recover(state_))
       std::visit([&](auto& effect) { perform(none, effect); }, one);
+    rest();
   }
 
   void leave() {
+    if (broken_)
+      return quit();
     bool stays = !idle() || run::open(state_);
     caf::anon_send(services_->directory, entity_left{stream_, stays});
     if (!stays)

@@ -192,7 +192,8 @@ private:
   void perform(const std::vector<session::effect>& effects) {
     for (const auto& one : effects)
       std::visit(overloaded{[&](const session::dispatch_current&) { dispatch(); },
-                            [&](const session::cancel_runs&) { cancel_all(); }},
+                            [&](const session::cancel_runs&) { cancel_all(); },
+                            [&](const session::finish_cancel&) { finish_cancel(); }},
                  one);
   }
 
@@ -232,6 +233,16 @@ private:
     }
   }
 
+  /// The cancellation once more, to be decided on the state as it is now.
+  void finish_cancel() {
+    session_mail mail;
+    mail.origin.causation_id = stream_.value + ':' + std::to_string(head_.seq);
+    mail.origin.principal = "system";
+    mail.workspace = state_.workspace;
+    mail.body = session::cancel{state_.reason, state_.cancel_key, state_.cancel_fingerprint};
+    caf::anon_send(caf::actor_cast<session_actor>(this), std::move(mail));
+  }
+
   /// Nothing to do and nobody waiting: the directory may take the actor away.
   void rest() {
     if (idle() && listeners_.empty())
@@ -240,6 +251,8 @@ private:
   }
 
   void leave() {
+    if (broken_)
+      return quit();
     bool stays = !idle() || !listeners_.empty();
     caf::anon_send(services_->directory, entity_left{stream_, stays});
     if (!stays)

@@ -105,7 +105,7 @@ private:
 
   /// Only a warm process of the same agent version that is not ending takes a further run.
   bool may_join(const begin_run& ask) const {
-    return pooled_ && !ask.pool_dir.empty() && !ended_by_us_ && agent_ == ask.agent
+    return pooled_ && !ask.pool_dir.empty() && !ended_by_us_ && !tainted_ && agent_ == ask.agent
            && agent_version_ == ask.agent_version;
   }
 
@@ -182,7 +182,7 @@ private:
   /// The run needs this slot no more.
   void on(finish_run& ask) {
     auto found = runs_.find(ask.run.value);
-    if (found != runs_.end()) {
+    if (found != runs_.end() && found->second.grant == ask.grant) {
       if (!ask.clean)
         cut_off(ask.run.value);
       services_->harness.close_run(process_, ask.run.value);

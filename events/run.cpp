@@ -45,7 +45,7 @@ outcome after_failed_attempt(const state& s, const command& c, const end_attempt
   return out;
 }
 
-decision on(const state& s, const command&, const start& ask) {
+decision on(const state& s, const command& c, const start& ask) {
   if (s.at == phase::absent) {
     return outcome{{started{ask.session, ask.turn, ask.agent, ask.agent_version, ask.limits,
                             ask.retry, ask.drain_ms, ask.worker}},
@@ -54,7 +54,7 @@ decision on(const state& s, const command&, const start& ask) {
   }
   if (terminal(s.at))
     return refusal{rejection::already_ended, {}};
-  if (s.at != phase::backing_off)
+  if (s.at != phase::backing_off || (s.backoff_due && *s.backoff_due > c.now))
     return refusal{rejection::not_waiting, {}};
   auto next = planted(bug::retry_forgets_attempt) ? s.attempt : s.attempt + 1;
   return outcome{{attempt_started{next, ask.worker}}, {launch{}}, {}};
@@ -201,6 +201,10 @@ decision on(const state& s, const command& c, const frame& f) {
     // An answer may be owed although the frame is known: a step started in an earlier attempt with
     // the same id.
     if (const auto* again = std::get_if<start_step>(&f.body)) {
+      auto known = s.steps.find(again->key);
+      if (known != s.steps.end() && known->second.run_attempt == s.attempt
+          && known->second.at <= step_phase::retrying)
+        return outcome{{}, {acknowledge{f.id}}, {}}; // Its answer is given, or will be.
       auto repeated = on_frame(s, c, frame{f.attempt, {}, {}}, *again);
       if (repeated)
         repeated->effects.insert(repeated->effects.begin(), acknowledge{f.id});

@@ -72,8 +72,10 @@ decision on(const state& s, const command& c, const cancel& ask) {
   if (s.at != phase::active) {
     outcome out;
     out.replayed = !ask.key.empty() && ask.key == s.cancel_key;
-    if (s.at == phase::cancelling)
+    if (s.at == phase::cancelling && current(s) != nullptr)
       out.effects.emplace_back(cancel_runs{});
+    else if (s.at == phase::cancelling)
+      out.facts.emplace_back(terminated{s.reason});
     return out;
   }
   outcome out{{cancel_requested{ask.reason, ask.key, ask.fingerprint}}, {}, false};
@@ -166,6 +168,8 @@ bool fits(const state& now, const event& fact) {
 std::vector<effect> recover(const state& now) {
   if (planted(bug::recovery_skips_session))
     return {};
+  if (now.at == phase::cancelling && current(now) == nullptr)
+    return {finish_cancel{}};
   if (now.at == phase::cancelling)
     return {cancel_runs{}};
   if (current(now) != nullptr)

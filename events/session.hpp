@@ -161,7 +161,9 @@ enum class rejection : std::uint8_t {
 struct dispatch_current {};
 /// Cancel every run that has not ended.
 struct cancel_runs {};
-using effect = std::variant<dispatch_current, cancel_runs>;
+/// Every run has ended, and a crash came before `terminated`: ask for the cancellation again.
+struct finish_cancel {};
+using effect = std::variant<dispatch_current, cancel_runs, finish_cancel>;
 
 struct outcome {
   std::vector<event> facts;

@@ -355,11 +355,12 @@ bool memory_log::damage(const stream_id& stream, std::uint64_t seq) {
   return true;
 }
 
-std::vector<record_ptr> memory_log::raw(std::uint32_t partition) const {
+std::vector<record_ptr> memory_log::raw(std::uint32_t partition, std::size_t from) const {
   std::lock_guard guard{mutex_};
   std::vector<record_ptr> out;
-  for (const auto& s : partitions_.at(partition).raw)
-    out.push_back(s.event);
+  const auto& all = partitions_.at(partition).raw;
+  for (auto i = from; i < all.size(); ++i)
+    out.push_back(all[i].event);
   return out;
 }
 

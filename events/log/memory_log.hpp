@@ -69,8 +69,9 @@ public:
   /// Changes the stored bytes of an accepted event; readers must notice. False: no such event.
   bool damage(const stream_id& stream, std::uint64_t seq);
 
-  /// Everything that reached the partition, in its order, skipped records included.
-  std::vector<record_ptr> raw(std::uint32_t partition) const;
+  /// Everything that reached the partition from offset `from` on, in its order, skipped records
+  /// included.
+  std::vector<record_ptr> raw(std::uint32_t partition, std::size_t from = 0) const;
   /// Records that the fold skipped.
   std::size_t skipped() const;
 
