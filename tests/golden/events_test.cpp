@@ -1,0 +1,130 @@
+// Goal: the bytes of every event that was ever written can be read for good, and what this binary
+// writes today is what it wrote when the version was released.
+//
+// tests/golden/events/<name>.v<n>.json is append-only: a new version of an event adds a file, and
+// the old ones must still decode. UPDATE_GOLDEN=1 writes the files of the newest versions.
+
+#include "events/envelope.hpp"
+#include "tests/support/builders.hpp"
+
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <fstream>
+#include <set>
+#include <sstream>
+
+namespace runledger {
+
+namespace {
+
+const std::string folder = RUNLEDGER_SOURCE_DIR "/tests/golden/events/";
+
+bool updating() {
+  return std::getenv("UPDATE_GOLDEN") != nullptr;
+}
+
+std::string read_file(const std::string& path) {
+  std::ifstream file{path, std::ios::binary};
+  std::stringstream text;
+  text << file.rdbuf();
+  return text.str();
+}
+
+/// An envelope around these bytes in which everything has a value.
+envelope envelope_of(std::string type, std::string data) {
+  envelope e;
+  e.stream = stream_id{"run_01ARZ3NDEKTSV4RRFFQ69G5FAV"};
+  e.seq = 7;
+  e.type = std::move(type);
+  e.workspace = workspace_id{"default"};
+  e.partition_key = "sess_01ARZ3NDEKTSV4RRFFQ69G5FAV";
+  e.time = from_ms(1'700'000'000'123);
+  e.causation_id = "cmd_01ARZ3NDEKTSV4RRFFQ69G5FAV";
+  e.correlation_id = "req_1";
+  e.principal = "key_01ARZ3NDEKTSV4RRFFQ69G5FAV";
+  e.traceparent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+  e.prevhash = sha256("the event before");
+  e.data = std::move(data);
+  seal(e);
+  return e;
+}
+
+/// What stands in a golden file.
+std::string text_of(const envelope& e) {
+  std::string header;
+  append_canonical_header(header, e);
+  std::string out = "{\n";
+  auto line = [&](std::string_view name, std::string_view text, bool last = false) {
+    out += "  ";
+    json_writer::append_quoted(out, name);
+    out += ": ";
+    json_writer::append_quoted(out, text);
+    out += last ? "\n" : ",\n";
+  };
+  line("type", e.type);
+  line("data", e.data);
+  line("canonical_header", header);
+  line("datahash", to_hex(e.datahash));
+  line("prevhash", to_hex(e.prevhash));
+  line("eventhash", to_hex(e.eventhash), true);
+  return out + "}\n";
+}
+
+std::string path_of(std::string_view type) {
+  auto parts = split_type(type);
+  return folder + std::string{parts->name} + ".v" + std::to_string(parts->version) + ".json";
+}
+
+/// The sample of each type, as this binary writes it. `f(type, data, read back?)`.
+template <class F>
+void for_each_sample(F f) {
+  test::for_each_fact_of_all([&]<class Event, class Fact>(std::type_identity<Event>, Fact fact) {
+    test::sample_filler fill;
+    Fact::fields(fact, fill);
+    auto written = encode(Event{fact});
+    f(written.type, written.data, [fact](const envelope& e) {
+      auto read = decode<Event>(e);
+      return read && std::get<Fact>(*read) == fact;
+    });
+  });
+}
+
+TEST(GoldenEvents, AreWrittenAsEver) {
+  for_each_sample([](const std::string& type, const std::string& data, auto) {
+    auto expected = text_of(envelope_of(type, data));
+    if (updating())
+      std::ofstream{path_of(type), std::ios::binary} << expected;
+    EXPECT_EQ(read_file(path_of(type)), expected)
+        << type << ": its bytes changed. A released version never changes; make a new one.";
+  });
+}
+
+TEST(GoldenEvents, AreReadAsEver) {
+  for_each_sample([](const std::string& type, const std::string&, auto reads_back) {
+    auto parsed = json::parse(read_file(path_of(type)));
+    ASSERT_TRUE(parsed) << path_of(type);
+    auto member = [&](std::string_view name) {
+      return std::string{parsed->root().find(name)->string()};
+    };
+    auto e = envelope_of(member("type"), member("data"));
+    EXPECT_EQ(to_hex(e.datahash), member("datahash"));
+    EXPECT_EQ(to_hex(e.eventhash), member("eventhash"));
+    EXPECT_TRUE(reads_back(e)) << type;
+  });
+}
+
+TEST(GoldenEvents, ThereIsOneForEachTypeAndVersion) {
+  std::set<std::string> expected, found;
+  for (const auto& type : event_catalog())
+    if (!type.name.starts_with("partition.")) // Not the codec's; docs/events-vectors.json has them.
+      for (int v = 1; v <= type.version; ++v)
+        expected.insert(std::string{type.name} + ".v" + std::to_string(v) + ".json");
+  for (const auto& file : std::filesystem::directory_iterator{folder})
+    found.insert(file.path().filename().string());
+  EXPECT_EQ(found, expected);
+}
+
+} // namespace
+
+} // namespace runledger

@@ -1,0 +1,289 @@
+// Goal: the pure core of a run keeps its promises for every order of requests, without any actor.
+
+#include "tests/support/builders.hpp"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+
+namespace runledger {
+
+namespace {
+
+using std::chrono::milliseconds;
+using test::dice;
+
+/// A run as its actor would drive it: time goes on, facts are checked and folded.
+struct driven {
+  run::state state;
+  timestamp now = from_ms(1'700'000'000'000);
+  std::vector<std::pair<run::event, timestamp>> history;
+
+  /// Decides and folds. False: refused.
+  bool ask(const run::command_body& body, std::uint64_t random = 7) {
+    auto decided = run::decide(state, {now, random, body});
+    if (!decided)
+      return false;
+    for (const auto& fact : decided->facts)
+      fold(fact);
+    return true;
+  }
+  void fold(const run::event& fact) {
+    ASSERT_TRUE(run::fits(state, fact)) << encode(fact).type;
+    auto was_terminal = run::terminal(state.at);
+    state = run::evolve(std::move(state), fact, now);
+    ASSERT_FALSE(was_terminal);
+    history.emplace_back(fact, now);
+  }
+};
+
+run::start start_of(dice& d) {
+  run::start ask;
+  ask.session = session_id{"sess_1"};
+  ask.turn = 1;
+  ask.agent = agent_id{"ag_1"};
+  ask.agent_version = 1;
+  if (d.percent(30))
+    ask.limits.max_cost_micro_usd = micro_usd{d.between(1, 100)};
+  if (d.percent(30))
+    ask.limits.max_steps = d.between(1, 3);
+  if (d.percent(30))
+    ask.limits.timeout_ms = d.between(1, 10'000);
+  ask.retry.max_attempts = d.between(1, 3);
+  ask.retry.jitter_milli = 200;
+  ask.drain_ms = 1000;
+  return ask;
+}
+
+run::frame_body any_frame_body(dice& d) {
+  std::string key(1, static_cast<char>('a' + d.below(3)));
+  switch (d.below(8)) {
+    case 0:
+    case 1: {
+      run::start_step ask{key, {}, {}, {}, {}};
+      if (d.percent(30))
+        ask.timeout_ms = d.between(1, 2000);
+      return ask;
+    }
+    case 2:
+      return run::finish_step{key, {"1", {}}};
+    case 3:
+      return run::fail_step{key, {"x", "no"}, d.percent(80)};
+    case 4:
+      return run::note{run::usage_reported{1, 2, micro_usd{d.between(0, 30)}, {}, {}, {}, {}}};
+    case 5:
+      return run::note{run::message_emitted{"assistant", {"\"hi\"", {}}, {}}};
+    case 6:
+      return run::succeed{{"2", {}}};
+    default:
+      return run::fail{{"x", "no"}, d.coin()};
+  }
+}
+
+run::command_body any_command(dice& d, const run::state& s) {
+  switch (d.below(12)) {
+    case 0:
+    case 1:
+      return start_of(d);
+    case 2:
+      return run::end_attempt{
+          s.attempt - (d.percent(20) ? 1 : 0), {"gone", "gone"}, d.coin(), d.percent(10)};
+    case 3:
+      return run::fire_timers{};
+    case 4:
+      if (d.percent(20))
+        return run::cancel{session_id{"sess_1"}, 1, "enough"};
+      return run::fire_timers{};
+    case 5:
+      if (d.percent(10))
+        return run::refuse{session_id{"sess_1"}, 1, {"x", "no"}};
+      [[fallthrough]];
+    default: {
+      std::string id;
+      if (d.percent(60))
+        id = "f" + std::to_string(d.below(12));
+      return run::frame{s.attempt - (d.percent(5) ? 1 : 0), id, any_frame_body(d)};
+    }
+  }
+}
+
+/// What repeated adds nothing by promise: all but frames that cannot be told from new ones.
+bool repeatable(const run::command_body& body) {
+  const auto* frame = std::get_if<run::frame>(&body);
+  return frame == nullptr || !frame->id.empty();
+}
+
+void random_walk(dice& d, driven& r, int steps) {
+  for (int i = 0; i < steps && !::testing::Test::HasFatalFailure(); ++i) {
+    r.now += milliseconds{d.percent(20) ? d.between(0, 3000) : d.between(0, 5)};
+    r.ask(any_command(d, r.state), d.next());
+  }
+}
+
+TEST(RunProperties, FactsFitAndAnEndIsForGood) {
+  test::for_each_seed(1, 1500, [](std::uint64_t seed) {
+    dice d{seed};
+    driven r;
+    random_walk(d, r, 40);
+    auto ends = std::ranges::count_if(r.history, [](const auto& one) {
+      return std::holds_alternative<run::succeeded>(one.first)
+             || std::holds_alternative<run::failed>(one.first)
+             || std::holds_alternative<run::cancelled>(one.first);
+    });
+    ASSERT_EQ(ends, run::terminal(r.state.at) ? 1 : 0);
+  });
+}
+
+TEST(RunProperties, RetryingAnAcceptedRequestRecordsNothing) {
+  test::for_each_seed(1, 1500, [](std::uint64_t seed) {
+    dice d{seed};
+    driven r;
+    for (int i = 0; i < 40; ++i) {
+      r.now += milliseconds{d.between(0, 500)};
+      auto asked = any_command(d, r.state);
+      auto before = r.history.size();
+      if (!r.ask(asked) || r.history.size() == before || !repeatable(asked))
+        continue;
+      auto again = run::decide(r.state, {r.now, 9, asked});
+      ASSERT_TRUE(!again || again->facts.empty())
+          << encode(r.history.back().first).type << ", then " << encode(again->facts.front()).type;
+    }
+  });
+}
+
+// A frame that comes again under the same id is acknowledged again, whatever it was.
+TEST(RunProperties, AFrameThatTookEffectIsAcknowledgedAgain) {
+  test::for_each_seed(1, 1500, [](std::uint64_t seed) {
+    dice d{seed};
+    driven r;
+    for (int i = 0; i < 40; ++i) {
+      r.now += milliseconds{d.between(0, 50)};
+      auto asked = any_command(d, r.state);
+      const auto* frame = std::get_if<run::frame>(&asked);
+      auto before = r.history.size();
+      if (!r.ask(asked) || frame == nullptr || frame->id.empty() || r.history.size() == before
+          || r.state.at != run::phase::running)
+        continue;
+      auto again = run::decide(r.state, {r.now, 9, asked});
+      ASSERT_TRUE(again) << again.error().detail;
+      ASSERT_TRUE(std::ranges::any_of(again->effects, [&](const run::effect& e) {
+        const auto* ack = std::get_if<run::acknowledge>(&e);
+        return ack != nullptr && ack->id == frame->id;
+      }));
+    }
+  });
+}
+
+/// A server that starts on this state, with a harness that means well.
+void go_on_to_the_end(driven& r) {
+  for (int i = 0; i < 200 && !run::terminal(r.state.at); ++i) {
+    if (r.state.at == run::phase::absent) {
+      dice d{1};
+      r.ask(start_of(d));
+    } else if (r.state.at == run::phase::backing_off) {
+      r.now = std::max(r.now, *r.state.backoff_due);
+      r.ask(run::start{});
+    } else if (i == 0) {
+      r.ask(run::end_attempt{r.state.attempt, {"server_restarted", "."}, false, false});
+    } else {
+      for (const auto& [key, step] : std::map{r.state.steps})
+        if (step.at != run::step_phase::done && step.at != run::step_phase::gave_up) {
+          r.ask(run::frame{r.state.attempt, {}, run::start_step{key, {}, {}, {}, {}}});
+          r.ask(run::frame{r.state.attempt, {}, run::finish_step{key, {"1", {}}}});
+        }
+      r.ask(run::frame{r.state.attempt, {}, run::succeed{{"3", {}}}});
+      if (auto due = run::due_ms(r.state); due && !run::terminal(r.state.at)) {
+        r.now = std::max(r.now, from_ms(*due));
+        r.ask(run::fire_timers{});
+      }
+    }
+  }
+}
+
+TEST(RunProperties, EveryPrefixIsAHistoryFromWhichWorkContinues) {
+  test::for_each_seed(1, 300, [](std::uint64_t seed) {
+    dice d{seed};
+    driven whole;
+    random_walk(d, whole, 40);
+    for (std::size_t cut = 0; cut <= whole.history.size(); ++cut) {
+      driven r;
+      for (std::size_t i = 0; i < cut; ++i) {
+        r.now = whole.history[i].second;
+        r.fold(whole.history[i].first);
+      }
+      auto effects = run::recover(r.state);
+      if (run::terminal(r.state.at)) {
+        ASSERT_TRUE(std::holds_alternative<run::announce_end>(effects.at(0)));
+      }
+      if (r.state.at == run::phase::backing_off) {
+        ASSERT_TRUE(std::holds_alternative<run::requeue>(effects.at(0)));
+      }
+      go_on_to_the_end(r);
+      ASSERT_TRUE(run::terminal(r.state.at)) << "cut after " << cut;
+    }
+  });
+}
+
+// Whatever waits for a time has a timer, and firing it then changes something.
+TEST(RunProperties, ADueTimerDoesSomething) {
+  test::for_each_seed(1, 1500, [](std::uint64_t seed) {
+    dice d{seed};
+    driven r;
+    for (int i = 0; i < 30; ++i) {
+      random_walk(d, r, 1);
+      auto due = run::due_ms(r.state);
+      if (!due || d.percent(70))
+        continue;
+      r.now = std::max(r.now, from_ms(*due));
+      auto decided = run::decide(r.state, {r.now, 1, run::fire_timers{}});
+      ASSERT_TRUE(decided);
+      ASSERT_TRUE(!decided->facts.empty() || !decided->effects.empty());
+      r.ask(run::fire_timers{});
+    }
+  });
+}
+
+/// All sequences of a few requests, as far as they change anything.
+void walk_everything(const driven& from, int depth, std::size_t& visited) {
+  ++visited;
+  if (depth == 0 || ::testing::Test::HasFatalFailure())
+    return;
+  dice d{5};
+  auto start = start_of(d);
+  start.limits = {micro_usd{5}, 2, 50};
+  start.retry.max_attempts = 2;
+  auto frame = [&](run::frame_body body, const char* id = "") {
+    return run::command_body{run::frame{from.state.attempt, id, std::move(body)}};
+  };
+  const std::vector<run::command_body> all{
+      start,
+      frame(run::start_step{"a", {}, {}, 10, {}}, "i"),
+      frame(run::start_step{"b", {}, {}, {}, {}}),
+      frame(run::finish_step{"a", {"1", {}}}, "j"),
+      frame(run::fail_step{"a", {"x", "."}, true}),
+      frame(run::note{run::usage_reported{0, 0, micro_usd{3}, {}, {}, {}, {}}}),
+      frame(run::succeed{{"1", {}}}),
+      frame(run::fail{{"x", "."}, true}),
+      run::end_attempt{from.state.attempt, {"x", "."}, true, false},
+      run::end_attempt{from.state.attempt, {"x", "."}, false, false},
+      run::cancel{session_id{"s"}, 1, "r"},
+      run::refuse{session_id{"s"}, 1, {"x", "."}},
+      run::fire_timers{}};
+  for (const auto& body : all)
+    for (int wait : {0, 1000}) {
+      auto next = from;
+      next.now += milliseconds{wait};
+      if (next.ask(body) && next.history.size() > from.history.size())
+        walk_everything(next, depth - 1, visited);
+    }
+}
+
+TEST(RunProperties, AllShortHistoriesFit) {
+  std::size_t visited = 0;
+  walk_everything(driven{}, 5, visited);
+  EXPECT_GT(visited, 1000u);
+}
+
+} // namespace
+
+} // namespace runledger
