@@ -1,0 +1,97 @@
+#pragma once
+
+#include "actors/state_probe.hpp"
+#include "events/codec.hpp"
+#include "events/log/memory_log.hpp"
+
+#include <functional>
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+#include <unordered_map>
+#include <variant>
+
+namespace runledger::sim {
+
+/// Judges the ledger as an outsider: it reads what reached the partition, decides by itself what is
+/// accepted (with a rule written down a second time, not with events/fold), folds the entities, and
+/// checks what must hold after every event. One thread.
+class oracle {
+public:
+  explicit oracle(const memory_log& disk) : disk_(disk) {}
+
+  /// Takes in what is new. Cheap if nothing is.
+  void catch_up();
+  /// The first thing that is wrong; empty: nothing.
+  const std::string& problem() const { return problem_; }
+  void complain(std::string what);
+
+  /// What an attempt that counts against a run is allowed to rest on.
+  std::function<bool(const run::state&, const run_id&, std::int64_t attempt)> may_count;
+  /// Called for every accepted event, in order.
+  std::function<void(const record&)> on_event;
+
+  struct stream {
+    std::vector<digest> hashes; ///< Of the accepted events; seq 1 stands at 0.
+    std::string partition_key;
+    workspace_id workspace;
+    timestamp time{};
+    std::variant<std::monostate, run::state, session::state, agent::state, names::state,
+                 worker::state, key::state, workspace::state>
+        state;
+  };
+  const stream* find(const stream_id& id) const;
+  const run::state* run_of(const run_id& id) const;
+  const session::state* session_of(const session_id& id) const;
+  /// True if this very event is accepted.
+  bool holds(const envelope& e) const;
+  std::size_t events() const { return events_; }
+  /// Every run that was accepted, with its session.
+  const std::map<run_id, session_id>& accepted_runs() const { return accepted_runs_; }
+  const std::unordered_map<stream_id, stream>& streams() const { return streams_; }
+  std::optional<timestamp> cancelled_at(const session_id& id) const;
+
+#ifdef RUNLEDGER_PLANT_BUGS
+  /// An actor's state right after a commit.
+  void compare(const state_probe& seen);
+#endif
+
+private:
+  struct run_notes {
+    std::set<std::string> frames;
+    std::map<std::string, std::int64_t> executions;
+    std::set<std::string> done, gave_up;
+    micro_usd cost{0};
+    std::int64_t attempt = 0, counted = 0, steps = 0;
+    timestamp backoff_due{};
+    bool terminal = false, cancel_requested = false, backing_off = false;
+    bool must_fail_for_cost = false;
+  };
+
+  bool accepts(const record& r) const;
+  void take(const record& r);
+  template <class Traits, class State>
+  bool fold(stream& s, const record& r);
+  void check_run(const run_id& id, const run::event& fact, const record& r, const run::state& now);
+  void check_step(run_notes& n, const run::event& fact, const record& r);
+  void check_end(run_notes& n, const run::event& fact, const record& r, const run::state& now);
+  void check_counted(run_notes& n, const run_id& id, const failure& error, bool counted,
+                     const run::state& now, const record& r);
+  void check_session(const session_id& id, const session::event& fact, const record& r);
+  void wrong(const record& r, const std::string& what);
+
+  const memory_log& disk_;
+  std::size_t seen_ = 0;
+  std::size_t events_ = 0;
+  std::uint64_t epoch_ = 0;
+  bool opened_ = false;
+  std::string problem_;
+  std::unordered_map<stream_id, stream> streams_;
+  std::map<run_id, run_notes> runs_;
+  std::map<run_id, session_id> accepted_runs_;
+  std::map<session_id, timestamp> cancelled_;
+  std::map<std::string, run_id> keyed_;
+};
+
+} // namespace runledger::sim

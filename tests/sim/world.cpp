@@ -1,0 +1,158 @@
+#include "tests/sim/world.hpp"
+
+#include "tests/support/temp_folder.hpp"
+
+#include <caf/actor_registry.hpp>
+#include <caf/local_actor.hpp>
+#include <caf/send.hpp>
+
+#include <cstdio>
+#include <cstdlib>
+
+namespace runledger::sim {
+
+namespace {
+
+constexpr std::size_t steps_until_settled_max = 200'000;
+
+/// Work folders of all simulations of this process; what is in them has no part in any decision.
+const std::string& data_folder() {
+  static const test::temp_folder folder;
+  return folder.path();
+}
+
+} // namespace
+
+void trace::note(std::string line) {
+  for (unsigned char c : line)
+    hash_ = (hash_ ^ c) * 1'099'511'628'211ULL;
+  static const bool aloud = std::getenv("TEST_TRACE") != nullptr;
+  line = std::to_string(++lines_) + ' ' + line;
+  if (aloud)
+    std::fprintf(stderr, "%s\n", line.c_str());
+  kept_.push_back(std::move(line));
+  if (kept_.size() > kept_max)
+    kept_.pop_front();
+}
+
+std::string trace::tail() const {
+  std::string out;
+  for (const auto& line : kept_)
+    out += "  " + line + '\n';
+  return out;
+}
+
+world::world(std::uint64_t seed) : seed_(seed) {
+  settings.data_dir = data_folder();
+  settings.importer_thread = false;
+  config_.set("scheduler.policy", caf::atom("testing"));
+  system_ = std::make_unique<caf::actor_system>(config_);
+  coordinator_ = &dynamic_cast<caf::scheduler::test_coordinator&>(system_->scheduler());
+  out.note = [this](std::string line) { story.note(std::move(line)); };
+  judge.on_event = [this](const record& r) {
+    story.note("event " + r.event.id() + ' ' + r.event.type + ' ' + to_hex(r.event.eventhash));
+  };
+#ifdef RUNLEDGER_PLANT_BUGS
+  on_state_probe = [this](const state_probe& seen) { judge.compare(seen); };
+#endif
+}
+
+world::~world() {
+  shut_down();
+#ifdef RUNLEDGER_PLANT_BUGS
+  on_state_probe = nullptr;
+#endif
+}
+
+server& world::start() {
+  auto number = servers_.size() + 1;
+  auto made = std::make_unique<server>(disk, out, clock, test::mix(seed_, number), rude_percent);
+  made->number = number;
+  story.note("server " + std::to_string(number) + " starts");
+  engine_parts parts{made->port, blobs, made->host, clock, {}, {}};
+  parts.on_fatal = [this](const std::string& why) { story.note("fatal: " + why); };
+  made->actors = start_actors(*system_, settings, parts, made->ids, [this](std::string_view line) {
+    story.note("warning: " + std::string{line});
+  });
+  made->directory = made->actors->directory;
+  start_recovery(*system_, made->actors);
+  servers_.push_back(std::move(made));
+  return *servers_.back();
+}
+
+std::vector<std::vector<append_request>> world::crash(server& which) {
+  story.note("server " + std::to_string(which.number) + " dies");
+  which.alive = false;
+  auto under_way = which.port.cut_off();
+  which.host.cut_off();
+  stop_actors(which.actors); // They get no further: ledger, harnesses and clients are out of reach.
+  which.directory = nullptr;
+  return under_way;
+}
+
+void world::run_job(std::size_t place) {
+  auto& jobs = coordinator_->jobs;
+  if (place != 0)
+    std::swap(jobs.front(), jobs[place]);
+  if (auto* actor = dynamic_cast<caf::local_actor*>(jobs.front()))
+    story.note(std::string{"run "} + actor->name());
+  coordinator_->run_once();
+}
+
+void world::run_jobs() {
+  while (jobs() > 0)
+    run_job();
+}
+
+void world::advance(std::chrono::milliseconds by) {
+  story.note("time " + std::to_string(by.count()));
+  clock.advance(by);
+  coordinator_->advance_time(by);
+  for (auto& one : servers_)
+    if (one->alive)
+      one->host.time_passed();
+}
+
+bool world::settle() {
+  test::dice none{0};
+  for (std::size_t steps = 0; steps < steps_until_settled_max; ++steps) {
+    judge.catch_up();
+    if (jobs() > 0) {
+      run_job();
+      continue;
+    }
+    bool progress = false;
+    for (auto& one : servers_) {
+      if (!one->alive)
+        continue;
+      if (one->port.held() > 0) {
+        one->port.end_one(0, append_end::accepted, none);
+        progress = true;
+      } else if (auto busy = one->host.busy(); !busy.empty()) {
+        one->host.step(busy.front());
+        progress = true;
+      }
+    }
+    if (!progress)
+      return true;
+  }
+  return false;
+}
+
+void world::shut_down() {
+  if (!system_)
+    return;
+  for (auto& one : servers_)
+    if (one->alive)
+      crash(*one);
+  for (bool more = true; more;) {
+    run_jobs();
+    more = coordinator_->trigger_timeouts() > 0 || jobs() > 0;
+  }
+  if (auto left = system_->registry().running(); left != 0)
+    judge.complain(std::to_string(left) + " actors outlive their servers");
+  servers_.clear();
+  system_.reset();
+}
+
+} // namespace runledger::sim

@@ -1,0 +1,104 @@
+#pragma once
+
+#include "actors/system.hpp"
+#include "tests/sim/log_port.hpp"
+#include "tests/sim/oracle.hpp"
+#include "tests/sim/scripted_host.hpp"
+
+#include <caf/actor_system.hpp>
+#include <caf/actor_system_config.hpp>
+#include <caf/scheduler/test_coordinator.hpp>
+
+#include <deque>
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace runledger::sim {
+
+/// What happened, for people (the last lines; with TEST_TRACE=1 in the environment all of them on
+/// stderr) and for comparing two runs (the hash of all).
+class trace {
+public:
+  void note(std::string line);
+  std::uint64_t hash() const { return hash_; }
+  std::string tail() const;
+
+private:
+  static constexpr std::size_t kept_max = 40;
+  std::deque<std::string> kept_;
+  std::uint64_t hash_ = 14'695'981'039'346'656'037ULL;
+  std::uint64_t lines_ = 0;
+};
+
+/// One server: the production actors with a ledger connection and harnesses of their own.
+struct server {
+  server(memory_log& disk, outside& world, const wall_clock& clock, std::uint64_t seed,
+         std::int64_t rude_percent)
+      : ids(test::mix(seed, 1)), port(disk), host(world, clock, test::mix(seed, 2), rude_percent) {}
+  std::size_t number = 0;
+  test::seeded_ids ids;
+  log_port port;
+  scripted_host host;
+  services_ptr actors;
+  directory_actor directory;
+  bool alive = true;
+};
+
+/// A request, as a client of this server sends it; the answer comes from within a later step.
+template <class Request, class Answer>
+void ask(const server& to, Request request, answer<Answer> reply) {
+  caf::anon_send(to.directory, directory_request{std::pair{std::move(request), std::move(reply)}});
+}
+
+/// One ledger, the servers that come and go over it, and the time, moved by hand. Nothing happens
+/// unless one of the functions is called. One thread.
+class world {
+public:
+  explicit world(std::uint64_t seed);
+  ~world();
+  world(const world&) = delete;
+  world& operator=(const world&) = delete;
+
+  /// Settings for the servers that start from now on.
+  engine_settings settings;
+  std::int64_t rude_percent = 0;
+
+  test::manual_clock clock;
+  memory_log disk;
+  test::memory_blob_store blobs;
+  outside out;
+  oracle judge{disk};
+  trace story;
+
+  /// Starts a server and its recovery. Earlier ones that are alive become zombies.
+  server& start();
+  /// The server dies at once. Gives the appends that it had under way.
+  std::vector<std::vector<append_request>> crash(server& which);
+  std::vector<std::unique_ptr<server>>& servers() { return servers_; }
+  /// The newest server.
+  server& current() { return *servers_.back(); }
+
+  std::size_t jobs() const { return coordinator_->jobs.size(); }
+  /// Handles one message of the actor at `place` of those that can run.
+  void run_job(std::size_t place = 0);
+  void run_jobs();
+  /// Both clocks go on; what is due becomes runnable.
+  void advance(std::chrono::milliseconds by);
+  /// Actors, harnesses and the ledger go on in a fixed order until only time can change anything.
+  /// False: there was no end.
+  bool settle();
+  bool timers_pending() const { return coordinator_->has_pending_timeout(); }
+
+  /// Ends all servers; nothing may be left of them.
+  void shut_down();
+
+private:
+  std::uint64_t seed_;
+  caf::actor_system_config config_;
+  std::unique_ptr<caf::actor_system> system_;
+  caf::scheduler::test_coordinator* coordinator_ = nullptr;
+  std::vector<std::unique_ptr<server>> servers_;
+};
+
+} // namespace runledger::sim
