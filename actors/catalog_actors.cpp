@@ -22,6 +22,8 @@ public:
   catalog_entity(caf::actor_config& cfg, services_ptr s, stream_id stream)
       : Actor::base(cfg), shell(std::move(s), std::move(stream)) {}
 
+  void on_exit() override { this->drop_mail(); }
+
 protected:
   void after_commit(const record_ptr&) {}
   void rest() {

@@ -62,6 +62,12 @@ protected:
     queue_mail(std::move(mail));
     decide_waiting();
   }
+  /// At the actor's end: lets go of mail and so of the handles in it, or actors that hold each
+  /// other stay for ever. Answers that are still owed say `outcome_unknown`.
+  void drop_mail() {
+    waiting_.clear();
+    appending_.reset();
+  }
   /// For mail that comes together: decide_waiting() follows when all of it stands in line.
   void queue_mail(Mail mail) { waiting_.push_back(std::move(mail)); }
 

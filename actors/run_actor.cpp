@@ -85,6 +85,11 @@ public:
   }
 
   const char* name() const override { return "run"; }
+  void on_exit() override {
+    launched_.reset();
+    held_.clear();
+    drop_mail();
+  }
 
 private:
   // -- mail in ---------------------------------------------------------------------------------

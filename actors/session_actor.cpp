@@ -38,6 +38,10 @@ public:
   }
 
   const char* name() const override { return "session"; }
+  void on_exit() override {
+    listeners_.clear();
+    drop_mail();
+  }
 
 private:
   bool decide_mail(session_mail& mail, std::vector<session::event>& facts) {

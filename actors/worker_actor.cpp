@@ -67,6 +67,10 @@ public:
   }
 
   const char* name() const override { return "worker"; }
+  void on_exit() override {
+    runs_.clear();
+    drop_mail();
+  }
 
 private:
   struct open_run {
