@@ -20,6 +20,13 @@ void append_number(std::string& out, std::uint64_t number) {
   out.append(digits, end);
 }
 
+/// `type/subtype`, perhaps with parameters, on one line of ASCII.
+bool is_media_type(std::string_view text) {
+  const auto slash = text.find('/');
+  return slash != text.npos && slash > 0 && slash + 1 < text.size()
+         && std::ranges::all_of(text, [](char c) { return c >= ' ' && c < 0x7f; });
+}
+
 void append_line(std::string& out, std::string_view name, std::string_view value) {
   out.append(name).append(": ");
   for (char c : value)
@@ -214,6 +221,9 @@ bool connection::etag_matches(std::string_view list, std::string_view etag) cons
 }
 
 void connection::answer(download what) {
+  // Whoever stored the file chose its media type: it must not make lines of its own.
+  if (!is_media_type(what.media_type))
+    what.media_type = "application/octet-stream";
   std::string more = "Accept-Ranges: bytes\r\n";
   if (!what.etag.empty())
     append_line(more, "ETag", quoted(what.etag));

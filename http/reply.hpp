@@ -39,6 +39,7 @@ private:
 struct download {
   unique_fd file;
   std::uint64_t size = 0;
+  /// One that cannot stand in a header field is sent as application/octet-stream.
   std::string media_type = "application/octet-stream";
   /// Strong entity tag without the quotes; empty: none.
   std::string etag;

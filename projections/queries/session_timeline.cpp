@@ -100,12 +100,21 @@ void render(view_reader::internals& in, const range& ask, const std::vector<foun
   auto records = read_records(in.log, partition_of(ask.session), items);
   auto load = [&](const blob_ref& ref) { return in.blob(ref); };
   out.items.reserve(items.size());
+  std::size_t bytes = 0;
   for (std::size_t i = 0; i < items.size(); ++i) {
+    if (bytes >= page_bytes) {
+      out.scanned = out.items.back().seq;
+      out.at_end = false;
+      return;
+    }
     auto& entry = out.items.emplace_back();
     entry.seq = items[i].seq;
     entry.ends_run = (items[i].item.flags & chunk_item::ends_run) != 0;
     entry.ends_session = (items[i].item.flags & chunk_item::ends_session) != 0;
-    append_item_json(entry.json, *records[i], item_of(*records[i]), entry.seq, load);
+    auto item = item_of(*records[i]);
+    append_item_json(entry.json, *records[i], item, entry.seq, load);
+    entry.type = std::move(item.type);
+    bytes += entry.json.size();
   }
 }
 

@@ -64,7 +64,7 @@ void give_file(route_context& cx, const request&, reply answer) {
   struct stat about {};
   ::fstat(what.file.get(), &about);
   what.size = static_cast<std::uint64_t>(about.st_size);
-  what.media_type = "text/plain";
+  what.media_type = toy_of(cx).media_type;
   what.etag = "sha256:abc";
   what.attachment = "r\xc3\xa9port\".txt";
   answer.file(std::move(what));

@@ -29,6 +29,7 @@ struct toy {
   std::vector<reply> waiting;
   std::vector<sse_stream> streams;
   std::string file; // Path of what /file sends.
+  std::string media_type = "text/plain";
   std::chrono::milliseconds extend{0};
 
   void count(int& which) {

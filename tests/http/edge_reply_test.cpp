@@ -220,6 +220,17 @@ TEST_F(edge_file, IsSentWhole) {
   EXPECT_EQ(client.ask(get("/open")).status, 200);
 }
 
+// Goal: a stored media type cannot add header fields to the answer.
+TEST_F(edge_file, MediaTypesStayOnTheirLine) {
+  for (const char* type : {"text/plain\r\nX-Evil: 1", "text", "/", "te\xc3\xa4t/plain", ""}) {
+    toy_.media_type = type;
+    const auto got = once(get("/file"));
+    EXPECT_EQ(got.header("Content-Type"), "application/octet-stream") << type;
+    EXPECT_EQ(got.header("X-Evil"), "") << type;
+    EXPECT_EQ(got.body, content_);
+  }
+}
+
 TEST_F(edge_file, HonoursRanges) {
   struct row {
     const char* range;

@@ -221,5 +221,29 @@ TEST_F(queries_test, lists_read_along_an_index) {
   }
 }
 
+// Goal: a page names each item's type, and large items end it early, at a place to go on from.
+TEST_F(queries_test, timeline_pages_are_bounded_in_bytes) {
+  auto session = facts.fresh_session();
+  auto run = facts.fresh_run(session);
+  facts.write_session(session, facts.turn(run));
+  facts.write_run(session, run, run::started{});
+  for (int i = 0; i < 12; ++i)
+    facts.write_run(session, run, run::logged{"info", std::string(200'000, 'x'), {}, {}});
+  fold();
+  auto first = views::session_timeline(*reader, facts.workspace, session.value, 0, 100);
+  ASSERT_TRUE(first && *first);
+  auto& page = **first;
+  EXPECT_EQ(page.items[0].type, "user_message");
+  EXPECT_EQ(page.items[1].type, "run_status");
+  EXPECT_EQ(page.items[2].type, "log");
+  EXPECT_EQ(page.items.size(), 8U); // Six of 200 kB fill it.
+  EXPECT_EQ(page.scanned, 8U);
+  EXPECT_FALSE(page.at_end);
+  auto second = views::session_timeline(*reader, facts.workspace, session.value, 8, 100);
+  ASSERT_TRUE(second && *second);
+  EXPECT_EQ((*second)->items.front().seq, 9U);
+  EXPECT_EQ((*second)->items.back().seq, 14U);
+}
+
 } // namespace
 } // namespace runledger::test
