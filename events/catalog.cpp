@@ -12,6 +12,8 @@ constexpr event_type catalog[] = {
     {"workspace.created", 1, "", "A workspace exists."},
     {"key.created", 1, "", "An API key exists; only the hash of its secret is stored."},
     {"key.revoked", 1, "", "The key opens nothing any more."},
+    {"audit.call_refused", 1, "", "A call that would have changed something was refused."},
+    {"audit.calls_suppressed", 1, "", "So many refused calls were not recorded one by one."},
     {"name.claimed", 1, "", "A name that is unique in its workspace has an owner."},
     {"agent.created", 1, "", "An agent exists, with a recipe also its version 1, active."},
     {"agent.version_created", 1, "", "A draft version."},

@@ -95,6 +95,7 @@ template encoded_fact encode(const key::event&);
 template encoded_fact encode(const workspace::event&);
 template encoded_fact encode(const names::event&);
 template encoded_fact encode(const worker::event&);
+template encoded_fact encode(const audit::event&);
 template result<run::event, decode_errc> decode(const envelope&);
 template result<session::event, decode_errc> decode(const envelope&);
 template result<agent::event, decode_errc> decode(const envelope&);
@@ -102,5 +103,6 @@ template result<key::event, decode_errc> decode(const envelope&);
 template result<workspace::event, decode_errc> decode(const envelope&);
 template result<names::event, decode_errc> decode(const envelope&);
 template result<worker::event, decode_errc> decode(const envelope&);
+template result<audit::event, decode_errc> decode(const envelope&);
 
 } // namespace runledger

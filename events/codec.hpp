@@ -1,6 +1,7 @@
 #pragma once
 
 #include "events/agent.hpp"
+#include "events/audit.hpp"
 #include "events/catalog.hpp"
 #include "events/catalog_entry.hpp"
 #include "events/envelope.hpp"
@@ -24,8 +25,8 @@ enum class decode_errc : std::uint8_t {
 };
 
 /// Any of the entities' event variants: run::event, session::event, agent::event, key::event,
-/// workspace::event, names::event, worker::event. Old versions are lifted here; nobody behind sees
-/// them.
+/// workspace::event, names::event, worker::event, audit::event. Old versions are lifted here;
+/// nobody behind sees them.
 template <class Event>
 encoded_fact encode(const Event& fact);
 template <class Event>

@@ -68,6 +68,8 @@ stream_kind kind_of(const stream_id& stream) {
       return stream_kind::workspace;
     if (std::string_view{name}.substr(slash) == "/names")
       return stream_kind::names;
+    if (std::string_view{name}.substr(slash) == "/audit")
+      return stream_kind::audit;
   }
   return stream_kind::unknown;
 }

@@ -41,6 +41,10 @@ inline stream_id names_stream_of(const workspace_id& w) {
   return stream_id{"ws/" + w.value + "/names"};
 }
 
+inline stream_id audit_stream_of(const workspace_id& w) {
+  return stream_id{"ws/" + w.value + "/audit"};
+}
+
 /// What a stream holds, told by its name.
 enum class stream_kind : std::uint8_t {
   unknown,
@@ -51,6 +55,7 @@ enum class stream_kind : std::uint8_t {
   key,
   workspace,
   names,
+  audit,
   partition,
 };
 stream_kind kind_of(const stream_id& stream);

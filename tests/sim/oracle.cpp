@@ -181,6 +181,7 @@ void oracle::take(const record& r) {
     case stream_kind::workspace:
       fold<workspace_traits, workspace::state>(s, r);
       break;
+    case stream_kind::audit:
     case stream_kind::partition:
     case stream_kind::unknown:
       break;

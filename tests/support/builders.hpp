@@ -149,6 +149,7 @@ void for_each_fact_of_all(F f) {
   of(std::type_identity<workspace::event>{});
   of(std::type_identity<names::event>{});
   of(std::type_identity<worker::event>{});
+  of(std::type_identity<audit::event>{});
 }
 
 } // namespace runledger::test
