@@ -24,6 +24,7 @@ enum class errc : std::uint8_t {
   unknown_workspace,    ///< A key was asked for a workspace that does not exist.
   session_terminated,   ///< It takes no more messages.
   idempotency_conflict, ///< The key was used for another request.
+  unknown_step,         ///< A fork was asked for at a step that the run never started.
   state_mismatch,       ///< initial_state does not fit the state_schema; `path` says where.
   queue_full,           ///< Too many runs wait.
   ledger_unavailable,   ///< Nothing was written; try again.

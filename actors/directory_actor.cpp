@@ -215,6 +215,29 @@ private:
     deliver(session, std::move(accept));
   }
 
+  void on(fork_run_request& ask, answer<accepted_run>& to) {
+    if (!may_start(ask.context, to))
+      return;
+    auto ulid = id_for(ask.context, "POST /runs/" + ask.parent.value + "/fork");
+    session_id session{"sess_" + ulid};
+    session::accept_turn turn;
+    turn.id = command_id{"cmd_" + ulid};
+    turn.run = derive_run_id(session, turn.id);
+    turn.first = true;
+    turn.parent_run = std::move(ask.parent);
+    turn.key = ask.context.idempotency_key;
+    turn.fingerprint = ask.context.fingerprint;
+    session_mail mail;
+    mail.origin = origin_of(ask.context, turn.id);
+    mail.workspace = ask.context.workspace;
+    mail.queue_full = queue_full(ask.context);
+    mail.on_end = std::move(ask.on_end);
+    mail.body = std::move(turn);
+    mail.accepted = std::move(to);
+    mail.fork_at = std::move(ask.at);
+    deliver(session, std::move(mail));
+  }
+
   void on(post_message_request& ask, answer<accepted_run>& to) {
     if (!may_start(ask.context, to))
       return;

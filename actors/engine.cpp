@@ -45,6 +45,9 @@ engine::~engine() {
 void engine::start_run(start_run_request request, answer<accepted_run> to) {
   self_->ask(std::move(request), std::move(to));
 }
+void engine::fork_run(fork_run_request request, answer<accepted_run> to) {
+  self_->ask(std::move(request), std::move(to));
+}
 void engine::post_message(post_message_request request, answer<accepted_run> to) {
   self_->ask(std::move(request), std::move(to));
 }

@@ -56,6 +56,14 @@ struct start_run_request {
   std::string trigger = "manual";
   end_listener on_end; ///< Empty: nobody waits.
 };
+/// A new run, in a session of its own, that begins with what `parent` had recorded before its step
+/// `at`: same agent version, same input.
+struct fork_run_request {
+  request_context context;
+  run_id parent;
+  std::string at; ///< The step's key.
+  end_listener on_end;
+};
 struct post_message_request {
   request_context context;
   session_id session;
@@ -167,6 +175,7 @@ public:
   engine& operator=(const engine&) = delete;
 
   void start_run(start_run_request request, answer<accepted_run> to);
+  void fork_run(fork_run_request request, answer<accepted_run> to);
   void post_message(post_message_request request, answer<accepted_run> to);
   void cancel_session(cancel_session_request request, answer<session_answer> to);
   void create_agent(create_agent_request request, answer<agent_answer> to);

@@ -69,6 +69,8 @@ struct session_mail {
   /// accept_turn of a keyed request on a session that does not exist: pass it on to the agent, to
   /// be pinned.
   std::shared_ptr<start_run_request> unpinned;
+  /// accept_turn of a fork: the step's key, to be looked up in the parent before it is decided on.
+  std::optional<std::string> fork_at;
   bool queue_full = false;  ///< Only what is known already may be answered.
   session::outcome decided; ///< Set by the actor between decision and commit.
 };
@@ -327,6 +329,7 @@ struct queue_level {
 /// A request of the engine's callers.
 struct directory_request {
   std::variant<std::pair<start_run_request, answer<accepted_run>>,
+               std::pair<fork_run_request, answer<accepted_run>>,
                std::pair<post_message_request, answer<accepted_run>>,
                std::pair<cancel_session_request, answer<session_answer>>,
                std::pair<create_agent_request, answer<agent_answer>>,

@@ -1,6 +1,7 @@
 #include "actors/run_actor.hpp"
 
 #include "actors/entity_shell.hpp"
+#include "actors/fork_source.hpp"
 #include "actors/history.hpp"
 #include "events/fail_point.hpp"
 #include "events/timeline.hpp"
@@ -259,6 +260,15 @@ private:
     ask.retry = granted.how->retry;
     ask.drain_ms = granted.how->drain_ms;
     ask.worker = granted.worker;
+    if (const auto& fork = granted.entry.fact->fork; fork && state_.at == run::phase::absent) {
+      auto steps = read_inherited(services_->log, granted.entry.fact->parent_run, *fork);
+      if (!steps)
+        return run::refuse{
+            session_,
+            granted.entry.turn,
+            {"ledger_corrupt", "The run that this one was forked from: " + steps.error().detail}};
+      ask.inherited = std::move(*steps);
+    }
     return ask;
   }
 
@@ -453,21 +463,40 @@ private:
     say(harness::step_go_line(id_.value, e.key, static_cast<std::uint32_t>(e.attempt)));
   }
   void perform(run_mail&, const run::give_cached& e) {
+    auto known = outcome_of(e.key, e.output, {}, e.source);
+    if (!known)
+      return;
     std::vector<harness::blob_descriptor> files;
-    auto output = launched_ ? as_frame_member(e.output, services_->blobs, launched_->work_dir,
+    auto output = launched_ ? as_frame_member(known->output, services_->blobs, launched_->work_dir,
                                               "/output", files)
                             : std::string{};
     say(harness::step_cached_line(id_.value, e.key,
                                   output.empty() && files.empty() ? "null" : output, files));
   }
   void perform(run_mail&, const run::give_up& e) {
+    auto known = outcome_of(e.key, {}, e.error, e.source);
+    if (!known)
+      return;
     std::string error;
     json_writer{error}
         .begin_object()
-        .member("code", e.error.code)
-        .member("message", e.error.message)
+        .member("code", known->error.code)
+        .member("message", known->error.message)
         .end_object();
     say(harness::step_give_up_line(id_.value, e.key, error));
+  }
+  /// A step's outcome, if it is another run's from there. Nothing: it cannot be read, and the
+  /// attempt ends.
+  std::optional<inherited_outcome> outcome_of(const std::string& key, const payload& output,
+                                              const failure& error,
+                                              const std::optional<run::outcome_source>& source) {
+    if (!source)
+      return inherited_outcome{output, error};
+    auto read = read_outcome(services_->log, key, *source);
+    if (read)
+      return std::move(*read);
+    end_attempt_later({"ledger_corrupt", read.error().detail});
+    return std::nullopt;
   }
   void perform(run_mail&, const run::acknowledge& e) { say(harness::ack_line(id_.value, e.id)); }
   void perform(run_mail&, const run::drain& e) { say(harness::cancel_line(id_.value, e.drain_ms)); }

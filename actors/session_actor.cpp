@@ -1,6 +1,7 @@
 #include "actors/session_actor.hpp"
 
 #include "actors/entity_shell.hpp"
+#include "actors/fork_source.hpp"
 #include "events/fail_point.hpp"
 
 #include <caf/actor_system.hpp>
@@ -47,16 +48,16 @@ private:
   bool decide_mail(session_mail& mail, std::vector<session::event>& facts) {
     if (std::holds_alternative<std::monostate>(mail.body))
       return true; // Awake is all that was asked.
-    session::command asked{services_->clock.now(), mail.workspace, {}};
-    std::visit(overloaded{[](std::monostate) {}, [&](auto& body) { asked.body = body; }},
-               mail.body);
     if (too_many_turns(mail)) {
       mail.accepted.refuse(errc::queue_full, "Too many runs wait.");
       rest();
       return false;
     }
-    if (pass_on_to_agent(mail))
+    if (pass_on_to_agent(mail) || !take_from_parent(mail))
       return false;
+    session::command asked{services_->clock.now(), mail.workspace, {}};
+    std::visit(overloaded{[](std::monostate) {}, [&](auto& body) { asked.body = body; }},
+               mail.body);
     auto decided = session::decide(state_, asked);
     if (!decided) {
       answer_refusal(mail, decided.error());
@@ -81,6 +82,29 @@ private:
     pin.session = id_;
     pin.accepted = std::move(mail.accepted);
     caf::anon_send(services_->directory, to_agent{agent, std::move(pin)});
+    return true;
+  }
+
+  /// A fork that is not known here yet: pinned to the parent's version, whatever became of that
+  /// version since, with the parent's input. False: refused.
+  bool take_from_parent(session_mail& mail) {
+    if (!mail.fork_at || state_.at != session::phase::absent)
+      return true;
+    auto& turn = std::get<session::accept_turn>(mail.body);
+    auto parent = find_fork_source(services_->log, mail.workspace, turn.parent_run, *mail.fork_at);
+    if (!parent) {
+      mail.accepted(parent.error());
+      rest();
+      return false;
+    }
+    auto& from = parent->accepted;
+    turn.agent = std::move(from.agent);
+    turn.agent_slug = std::move(from.agent_slug);
+    turn.agent_version = from.agent_version;
+    turn.limits = from.limits;
+    turn.prompt = std::move(from.prompt);
+    turn.initial_state = std::move(from.initial_state);
+    turn.fork = std::move(parent->point);
     return true;
   }
 

@@ -101,6 +101,7 @@ void add_runs(CLI::App& app, command& chosen);
 void add_sessions(CLI::App& app, command& chosen);
 void add_keys(CLI::App& app, command& chosen);
 void add_workspaces(CLI::App& app, command& chosen);
+void add_replay(CLI::App& app, command& chosen);
 void add_doctor(CLI::App& app, command& chosen);
 
 /// Parses the arguments and runs what they ask for. The process's exit code.

@@ -37,6 +37,7 @@ int run_command_line(int argc, char** argv) {
   add_sessions(app, chosen);
   add_keys(app, chosen);
   add_workspaces(app, chosen);
+  add_replay(app, chosen);
   add_doctor(app, chosen);
   try {
     app.parse(argc, argv);

@@ -48,7 +48,7 @@ outcome after_failed_attempt(const state& s, const command& c, const end_attempt
 decision on(const state& s, const command& c, const start& ask) {
   if (s.at == phase::absent) {
     return outcome{{started{ask.session, ask.turn, ask.agent, ask.agent_version, ask.limits,
-                            ask.retry, ask.drain_ms, ask.worker}},
+                            ask.retry, ask.drain_ms, ask.worker, ask.inherited}},
                    {launch{}},
                    {}};
   }
@@ -96,9 +96,9 @@ decision on_frame(const state& s, const command& c, const frame& f, const start_
   const auto& known = found->second;
   switch (known.at) {
     case step_phase::done:
-      return outcome{{}, {give_cached{ask.key, known.output}}, {}};
+      return outcome{{}, {give_cached{ask.key, known.output, known.source}}, {}};
     case step_phase::gave_up:
-      return outcome{{}, {give_up{ask.key, known.error}}, {}};
+      return outcome{{}, {give_up{ask.key, known.error, known.source}}, {}};
     case step_phase::running:
     case step_phase::retrying:
       if (known.run_attempt == s.attempt)
@@ -137,8 +137,9 @@ decision on_frame(const state& s, const command& c, const frame& f, const fail_s
     return protocol_error("step.fail of \"" + ask.key + "\", which is not executing");
   auto failures = known->failures + 1;
   if (!ask.retryable || failures >= s.retry.max_attempts)
-    return outcome{
-        {step_failed{ask.key, known->attempt, ask.error, f.id}}, {give_up{ask.key, ask.error}}, {}};
+    return outcome{{step_failed{ask.key, known->attempt, ask.error, f.id}},
+                   {give_up{ask.key, ask.error, {}}},
+                   {}};
   auto delay = backoff_ms(s.retry, failures, c.random);
   return outcome{{step_retrying{ask.key, known->attempt, ask.error, known->attempt + 1, delay,
                                 c.now + milliseconds{delay}, f.id}},
@@ -330,6 +331,11 @@ struct applier {
     s.started_at = at;
     if (e.limits.timeout_ms)
       s.timeout_due = at + milliseconds{*e.limits.timeout_ms};
+    for (const auto& taken : e.inherited) {
+      auto& one = s.steps[taken.key];
+      one.at = taken.gave_up ? step_phase::gave_up : step_phase::done;
+      one.source = outcome_source{taken.run, taken.seq};
+    }
   }
   void operator()(const attempt_started& e) {
     s.at = phase::running;

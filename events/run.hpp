@@ -17,6 +17,22 @@ namespace runledger::run {
 
 // Facts. Stored forever: add members with defaults, never rename, never reuse a name.
 
+/// A step of another run whose outcome a forked run takes over: it stands in that run's event.
+struct inherited_step {
+  std::string key;
+  run_id run;            ///< Who executed it.
+  std::uint64_t seq = 0; ///< There, of its run.step_completed or run.step_failed.
+  bool gave_up = false;  ///< It failed for good.
+  friend bool operator==(const inherited_step&, const inherited_step&) = default;
+  template <class Fact, class Visit>
+  static void fields(Fact& f, Visit&& v) {
+    v("key", f.key);
+    v("run_id", f.run);
+    v("seq", f.seq);
+    v("gave_up", f.gave_up);
+  }
+};
+
 /// The first attempt begins (seq 1 of a run that got as far).
 struct started {
   static constexpr std::string_view name = "run.started";
@@ -28,6 +44,7 @@ struct started {
   retry_policy retry;
   std::int64_t drain_ms = 30'000;
   worker_id worker;
+  std::vector<inherited_step> inherited; ///< Of a forked run: what is done already, in order.
   friend bool operator==(const started&, const started&) = default;
   template <class Fact, class Visit>
   static void fields(Fact& f, Visit&& v) {
@@ -39,6 +56,7 @@ struct started {
     v("retry", f.retry);
     v("drain_ms", f.drain_ms);
     v("worker_id", f.worker);
+    v("inherited", f.inherited);
   }
 };
 
@@ -342,6 +360,13 @@ to_string(phase p); ///< The dialect's word: `pending, running, succeeded, faile
 
 enum class step_phase : std::uint8_t { running, retrying, done, gave_up };
 
+/// The event of another run that holds a step's outcome.
+struct outcome_source {
+  run_id run;
+  std::uint64_t seq = 0;
+  friend bool operator==(const outcome_source&, const outcome_source&) = default;
+};
+
 struct step {
   step_phase at = step_phase::running;
   std::int64_t run_attempt = 0; ///< The run's attempt in which it was last started.
@@ -353,6 +378,7 @@ struct step {
   std::string title, kind;
   payload output;
   failure error;
+  std::optional<outcome_source> source; ///< Set: output or error stand there instead.
   friend bool operator==(const step&, const step&) = default;
 };
 
@@ -397,6 +423,7 @@ struct start {
   retry_policy retry;
   std::int64_t drain_ms = 30'000;
   worker_id worker;
+  std::vector<inherited_step> inherited; ///< Counts for the first attempt.
 };
 /// What a harness says in attempt `attempt`; the payloads are as in the frame
 /// (docs/harness-protocol.md).
@@ -476,10 +503,12 @@ struct go {
 struct give_cached {
   std::string key;
   payload output;
+  std::optional<outcome_source> source; ///< Set: the output is there.
 };
 struct give_up {
   std::string key;
   failure error;
+  std::optional<outcome_source> source; ///< Set: the error is there.
 };
 struct acknowledge {
   std::string id;

@@ -43,6 +43,7 @@ decision on(const state& s, const command& c, const accept_turn& ask) {
   fact.parent_run = ask.parent_run;
   fact.key = ask.key;
   fact.fingerprint = ask.fingerprint;
+  fact.fork = ask.fork;
   outcome out{{std::move(fact)}, {}, false};
   if (current(s) == nullptr) // Otherwise it queues behind the turn that runs.
     out.effects.emplace_back(dispatch_current{});

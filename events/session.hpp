@@ -12,6 +12,18 @@
 /// The SESSION: an ordered list of runs (turns) pinned to one agent version. Stream `sess_...`.
 namespace runledger::session {
 
+/// Where a forked run leaves the run that it was forked from.
+struct fork_point {
+  std::string at;           ///< The key of the first step that it executes itself.
+  std::uint64_t before = 0; ///< Seq in that run's stream: what was recorded earlier is taken over.
+  friend bool operator==(const fork_point&, const fork_point&) = default;
+  template <class Fact, class Visit>
+  static void fields(Fact& f, Visit&& v) {
+    v("at", f.at);
+    v("before_seq", f.before);
+  }
+};
+
 /// Accepts a run: the answer, the pending run's row and the idempotency decision rest on this one
 /// fact. The first turn's is the session's seq 1.
 struct turn_accepted {
@@ -25,8 +37,9 @@ struct turn_accepted {
   payload prompt, initial_state; ///< One of them.
   run_limits limits;
   run_id parent_run;
-  std::string key;    ///< Idempotency-Key; empty: none.
-  digest fingerprint; ///< Of the request; zero without a key.
+  std::string key;                ///< Idempotency-Key; empty: none.
+  digest fingerprint;             ///< Of the request; zero without a key.
+  std::optional<fork_point> fork; ///< Set: forked from parent_run.
   friend bool operator==(const turn_accepted&, const turn_accepted&) = default;
   template <class Fact, class Visit>
   static void fields(Fact& f, Visit&& v) {
@@ -43,6 +56,7 @@ struct turn_accepted {
     v("parent_run_id", f.parent_run);
     v("idempotency_key", f.key);
     v("fingerprint", f.fingerprint);
+    v("fork", f.fork);
   }
 };
 
@@ -134,6 +148,7 @@ struct accept_turn {
   run_id parent_run;
   std::string key;
   digest fingerprint;
+  std::optional<fork_point> fork;
 };
 struct end_turn {
   run_id run;

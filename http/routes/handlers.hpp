@@ -19,6 +19,7 @@ void change_version(route_context& c, const request& rq, reply r);
 
 // runs.cpp
 void start_run(route_context& c, const request& rq, reply r);
+void fork_run(route_context& c, const request& rq, reply r);
 void show_run(route_context& c, const request& rq, reply r);
 void list_runs(route_context& c, const request& rq, reply r);
 void explain_run(route_context& c, const request& rq, reply r);

@@ -36,6 +36,8 @@ constexpr row rows[] = {
      "The session is terminated: it takes no more messages."},
     {errc::idempotency_conflict, fault::idempotency_conflict, "idempotency_conflict",
      "The Idempotency-Key was used with another body."},
+    {errc::unknown_step, fault::validation_failed, "unknown_step",
+     "The run never started a step with this key."},
     {errc::state_mismatch, fault::validation_failed, "state_mismatch",
      "initial_state does not match the state_schema."},
     {errc::queue_full, fault::queue_full, "queue_full", "Too many runs are waiting."},
@@ -88,6 +90,8 @@ problem problem_of(const refusal_info& why) {
   else if (why.code == errc::unknown_workspace)
     made.errors.push_back(
         {{std::string{"body"}, std::string{"workspace"}}, made.detail, "unknown_workspace"});
+  else if (why.code == errc::unknown_step)
+    made.errors.push_back({{std::string{"body"}, std::string{"at"}}, made.detail, "unknown_step"});
   else if (why.code == errc::ledger_corrupt)
     made.extra = place_of_damage(why.stream, why.seq, why.offset);
   return made;

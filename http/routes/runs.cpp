@@ -1,3 +1,4 @@
+#include "http/requests/fork_run.hpp"
 #include "http/requests/query.hpp"
 #include "http/requests/start_run.hpp"
 #include "http/routes/handlers.hpp"
@@ -48,6 +49,23 @@ void answer_started(route_context& c, const workspace_id& workspace, run_answer 
   to.json(status::created, body);
 }
 
+/// For a run without any event of its own: one that waits has no step yet, of others nothing is
+/// known.
+question no_step_of(workspace_id workspace, run_id run) {
+  return [workspace = std::move(workspace),
+          run = std::move(run)](views::view_reader& reader) -> result<rendered, problem> {
+    auto found = views::run_by_id(reader, workspace, run.value);
+    if (!found)
+      return problem_of(found.error());
+    if (!*found)
+      return no_such("run");
+    refusal_info why;
+    why.code = errc::unknown_step;
+    why.detail = "The run has not started a step yet.";
+    return problem_of(why);
+  };
+}
+
 } // namespace
 
 void start_run(route_context& c, const request& rq, reply r) {
@@ -78,6 +96,36 @@ void start_run(route_context& c, const request& rq, reply r) {
       });
   ask.on_end = wait->end_to();
   c.actors->start_run(std::move(ask), wait->accepted_to());
+}
+
+void fork_run(route_context& c, const request& rq, reply r) {
+  auto body = parse_object(rq.body());
+  if (!body)
+    return r.problem(body.error());
+  auto root = body->root();
+  auto at = read_fork_run(root);
+  if (!at)
+    return r.problem(at.error());
+  auto context = context_of(rq, &root);
+  if (!context)
+    return r.problem(context.error());
+  fork_run_request ask;
+  ask.context = std::move(*context);
+  ask.parent.value = rq.param("run");
+  ask.at = std::move(*at);
+  auto wait = std::make_shared<run_wait>(
+      c, std::move(r), wait_asked(rq),
+      [&c, workspace = ask.context.workspace](run_answer known, reply to) {
+        answer_started(c, workspace, std::move(known), std::move(to));
+      });
+  wait->on_refusal([&c, workspace = ask.context.workspace,
+                    parent = ask.parent](const refusal_info& why, reply to) {
+    if (why.code != errc::not_found)
+      return to.problem(problem_of(why));
+    answer_here(c, std::move(to), no_step_of(workspace, parent));
+  });
+  ask.on_end = wait->end_to();
+  c.actors->fork_run(std::move(ask), wait->accepted_to());
 }
 
 void show_run(route_context& c, const request& rq, reply r) {

@@ -33,6 +33,7 @@ const route table[] = {
      keyed, "start_run"},
     {get, "/api/v1/runs", routes::list_runs, scope::read, none, keyed, "list"},
     {get, "/api/v1/runs/{run}", routes::show_run, scope::read, none, keyed, "show_run"},
+    {post, "/api/v1/runs/{run}/fork", routes::fork_run, scope::write, form, keyed, "start_run"},
     {get, "/api/v1/runs/{run}/explain", routes::explain_run, scope::read, none, keyed, "read"},
     {get, "/api/v1/runs/{run}/log/events", routes::run_log_events, scope::read, none, keyed,
      "events"},

@@ -24,8 +24,8 @@ answer<accepted_run> run_wait::accepted_to() {
         net::post(self->context_.io, [self, outcome = std::move(outcome)]() mutable {
           if (outcome)
             self->accepted(std::move(*outcome));
-          else if (self->reply_)
-            std::exchange(self->reply_, std::nullopt)->problem(problem_of(outcome.error()));
+          else
+            self->refused(outcome.error());
         });
       }};
 }
@@ -37,6 +37,16 @@ end_listener run_wait::end_to() {
     net::post(self->context_.io,
               [self, what = std::move(what)]() mutable { self->ended(std::move(what)); });
   };
+}
+
+void run_wait::refused(const refusal_info& why) {
+  if (!reply_)
+    return;
+  auto to = *std::exchange(reply_, std::nullopt);
+  if (refused_)
+    refused_(why, std::move(to));
+  else
+    to.problem(problem_of(why));
 }
 
 void run_wait::accepted(accepted_run what) {

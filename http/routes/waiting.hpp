@@ -32,6 +32,10 @@ public:
   using completion = std::function<void(run_answer, reply)>;
   run_wait(route_context& c, reply r, std::optional<std::chrono::seconds> wait, completion done);
 
+  /// Gets what is refused, instead of the problem that stands for it.
+  void on_refusal(std::function<void(const refusal_info&, reply)> refused) {
+    refused_ = std::move(refused);
+  }
   answer<accepted_run> accepted_to();
   /// Empty without a wait.
   end_listener end_to();
@@ -40,6 +44,7 @@ public:
 
 private:
   void accepted(accepted_run what);
+  void refused(const refusal_info& why);
   void ended(ended_run what);
   void finish(bool in_time);
   /// The client left.
@@ -49,6 +54,7 @@ private:
   std::optional<reply> reply_;
   std::optional<std::chrono::seconds> wait_;
   completion done_;
+  std::function<void(const refusal_info&, reply)> refused_;
   net::steady_timer timer_;
   run_answer answer_;
   bool is_accepted_ = false;

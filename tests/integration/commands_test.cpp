@@ -96,6 +96,26 @@ TEST_F(commands, a_whole_life) {
   EXPECT_EQ(say(fmt::format("sessions message {} 'more'", session)).exit_code, 2);
 }
 
+// Goal: a fork goes on from a step of another run, and says so.
+TEST_F(commands, a_run_is_forked) {
+  const auto first = say("runs start wordcount --prompt 'one two two' --wait --json");
+  const auto run = member(first, "id");
+  ASSERT_EQ(member(first, "status"), "succeeded") << first.out;
+  const auto fork = say(fmt::format("replay fork {} --at top-words --wait --json", run));
+  EXPECT_EQ(fork.exit_code, 0) << fork.out;
+  EXPECT_EQ(member(fork, "status"), "succeeded");
+  EXPECT_EQ(member(fork, "parent_run_id"), run);
+  EXPECT_EQ(member(fork, "steps_completed"), "2") << "top-words and write-report";
+  EXPECT_EQ(member(first, "steps_completed"), "5");
+  const auto shown = say(fmt::format("replay fork {} --at load", run));
+  EXPECT_EQ(shown.exit_code, 0);
+  EXPECT_THAT(shown.out, HasSubstr("pending"));
+  const auto refused = say(fmt::format("replay fork {} --at nothing", run));
+  EXPECT_EQ(refused.exit_code, 2);
+  EXPECT_THAT(refused.out, HasSubstr("never started a step"));
+  EXPECT_EQ(say("replay fork run_nope --at load").exit_code, 2);
+}
+
 // Goal: the exit code tells a run that failed from a call that was wrong.
 TEST_F(commands, exit_codes) {
   EXPECT_EQ(say("runs start wordcount --prompt ' ' --wait").exit_code, 1);

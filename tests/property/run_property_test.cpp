@@ -1,5 +1,6 @@
 // Goal: the pure core of a run keeps its promises for every order of requests, without any actor.
 
+#include "events/fork.hpp"
 #include "tests/support/builders.hpp"
 
 #include <gtest/gtest.h>
@@ -222,6 +223,81 @@ TEST(RunProperties, EveryPrefixIsAHistoryFromWhichWorkContinues) {
       ASSERT_TRUE(run::terminal(r.state.at)) << "cut after " << cut;
     }
   });
+}
+
+/// What a fork of this run at the step takes over; nothing if the run never started it.
+std::optional<std::vector<run::inherited_step>>
+inherited_from(const driven& parent, const run_id& id, const std::string& at) {
+  run::inheritance taken{id, at};
+  for (std::uint64_t seq = 1; seq <= parent.history.size(); ++seq)
+    if (!taken.add(seq, parent.history[seq - 1].first))
+      break;
+  if (!taken.point())
+    return std::nullopt;
+  return taken.steps();
+}
+
+void expect_recorded_answers(const driven& fork, const std::vector<run::inherited_step>& steps) {
+  if (fork.state.at != run::phase::running || fork.state.cancel_due)
+    return;
+  for (const auto& one : steps) {
+    const run::start_step ask{one.key, {}, {}, {}, {}};
+    auto asked = run::decide(fork.state, {fork.now, 1, run::frame{fork.state.attempt, {}, ask}});
+    ASSERT_TRUE(asked && asked->facts.empty() && asked->effects.size() == 1);
+    const run::outcome_source source{one.run, one.seq};
+    if (one.gave_up) {
+      ASSERT_EQ(std::get<run::give_up>(asked->effects[0]).source, source);
+    } else {
+      ASSERT_EQ(std::get<run::give_cached>(asked->effects[0]).source, source);
+    }
+  }
+}
+
+// A fork never executes what had an outcome before its place: it gives what stands in the event
+// that it names, in every attempt; and a fork of it at an inherited step needs no run in between.
+TEST(RunProperties, AForkExecutesNothingThatWasDone) {
+  std::size_t forks = 0;
+  test::for_each_seed(1, 1500, [&](std::uint64_t seed) {
+    dice d{seed};
+    driven parent;
+    random_walk(d, parent, 40);
+    const std::string at(1, static_cast<char>('a' + d.below(3)));
+    auto inherited = inherited_from(parent, run_id{"run_parent"}, at);
+    const auto is_start = [&](const auto& one) {
+      const auto* started = std::get_if<run::step_started>(&one.first);
+      return started != nullptr && started->key == at;
+    };
+    const auto place = std::ranges::find_if(parent.history, is_start);
+    ASSERT_EQ(inherited.has_value(), place != parent.history.end());
+    if (!inherited)
+      return;
+    ++forks;
+    for (const auto& one : *inherited) {
+      ASSERT_LT(one.seq, static_cast<std::uint64_t>(place - parent.history.begin()) + 1);
+      const auto& fact = parent.history[one.seq - 1].first;
+      const auto* done = std::get_if<run::step_completed>(&fact);
+      const auto* failed = std::get_if<run::step_failed>(&fact);
+      ASSERT_EQ(one.gave_up, failed != nullptr);
+      ASSERT_EQ(one.key, done != nullptr ? done->key : failed->key);
+    }
+    driven fork;
+    auto begin = start_of(d);
+    begin.inherited = *inherited;
+    ASSERT_TRUE(fork.ask(begin));
+    random_walk(d, fork, 40);
+    for (const auto& [fact, when] : fork.history)
+      if (const auto* started = std::get_if<run::step_started>(&fact)) {
+        ASSERT_EQ(std::ranges::count(*inherited, started->key, &run::inherited_step::key), 0);
+      }
+    ASSERT_NO_FATAL_FAILURE(expect_recorded_answers(fork, *inherited));
+    for (std::size_t i = 0; i < inherited->size(); ++i) {
+      auto again = inherited_from(fork, run_id{"run_fork"}, (*inherited)[i].key);
+      ASSERT_TRUE(again);
+      ASSERT_EQ(*again, std::vector(inherited->begin(),
+                                    inherited->begin() + static_cast<std::ptrdiff_t>(i)));
+    }
+  });
+  EXPECT_TRUE(forks > 100 || std::getenv("TEST_SEED") != nullptr) << forks;
 }
 
 // Whatever waits for a time has a timer, and firing it then changes something.

@@ -34,7 +34,7 @@ def wanted(run):
     return text, file, int(state.get("top", 10)), int(state.get("pause_ms", 0))
 
 
-def load(run, text, file):
+def normalised(text, file):
     if file is not None:
         path = os.path.join(os.path.dirname(os.path.abspath(__file__)), os.path.basename(file))
         try:
@@ -43,7 +43,11 @@ def load(run, text, file):
         except OSError as error:
             raise runledger_agent.AgentError(f"no bundled file {file}: {error}", "no_text")
     lines = unicodedata.normalize("NFC", text).replace("\r\n", "\n").strip().split("\n")
-    text = "\n".join(line.rstrip() for line in lines) + "\n"
+    return "\n".join(line.rstrip() for line in lines) + "\n"
+
+
+def load(run, text, file):
+    text = normalised(text, file)
     run.write_file("text.txt", text)
     return {"characters": len(text), "lines": text.count("\n"),
             "sha256": hashlib.sha256(text.encode()).hexdigest()}
@@ -58,11 +62,21 @@ def read_text(run, loaded):
     return text
 
 
+def make_again(run, name, content):
+    """A forked run begins with an empty work folder: what a step of its parent left there is made again."""
+    if not os.path.exists(run.path(name)):
+        run.write_file(name, content())
+
+
+def csv_of(text):
+    rows = sorted(collections.Counter(words_of(text)).items(), key=lambda row: (-row[1], row[0]))
+    return "word,count\n" + "".join(f"{word},{n}\n" for word, n in rows)
+
+
 def count(run, loaded):
     text = read_text(run, loaded)
     counts = collections.Counter(words_of(text))
-    rows = sorted(counts.items(), key=lambda row: (-row[1], row[0]))
-    run.write_file("words.csv", "word,count\n" + "".join(f"{word},{n}\n" for word, n in rows))
+    run.write_file("words.csv", csv_of(text))
     return {"words": sum(counts.values()), "distinct": len(counts),
             "sentences": max(1, len(re.findall(r"[.!?…]+(?=\s|$|[\"'”’)])", text))),
             "paragraphs": len(re.findall(r"\n\s*\n", text)) + 1}
@@ -109,7 +123,9 @@ def main(run):
         return run.step(key, noted, name=key.replace("-", " "), kind="compute")
 
     loaded = step("load", load, text, file)
+    make_again(run, "text.txt", lambda: normalised(text, file))
     counts = step("count-words", count, loaded)
+    make_again(run, "words.csv", lambda: csv_of(read_text(run, loaded)))
     run.checkpoint({"loaded": loaded, "counts": counts})
     ease = step("readability", readability, loaded, counts)
     frequent = step("top-words", top_words, loaded, top)

@@ -2,6 +2,7 @@
 #include "http/requests/create_agent.hpp"
 #include "http/requests/create_key.hpp"
 #include "http/requests/create_workspace.hpp"
+#include "http/requests/fork_run.hpp"
 #include "http/requests/post_message.hpp"
 #include "http/requests/slug.hpp"
 #include "http/requests/start_run.hpp"
@@ -77,6 +78,17 @@ TEST(request_bodies, post_message) {
   EXPECT_EQ(post("{}"), "missing @ /body/message");
   EXPECT_EQ(post(R"({"message":"a","prompt":"b"})"), "mutually_exclusive @ /body/prompt");
   EXPECT_EQ(post(R"({"content":["a"]})"), "string_type @ /body/content");
+}
+
+// Goal: a fork's place is a step key as harnesses may choose it.
+TEST(request_bodies, fork_run) {
+  const auto fork = [](const std::string& text) { return reading(read_fork_run, text); };
+  EXPECT_EQ(fork(R"({"at":"load","unknown":1})"), "fine");
+  EXPECT_EQ(fork(R"({"at":")" + std::string(200, 'k') + "\"}"), "fine");
+  EXPECT_EQ(fork(R"({"at":")" + std::string(201, 'k') + "\"}"), "string_too_long @ /body/at");
+  EXPECT_EQ(fork(R"({"at":""})"), "string_too_short @ /body/at");
+  EXPECT_EQ(fork(R"({"at":1})"), "string_type @ /body/at");
+  EXPECT_EQ(fork("{}"), "missing @ /body/at");
 }
 
 // Goal: all that is wrong with an agent is told at once, with the path into the recipe.

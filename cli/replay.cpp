@@ -1,0 +1,14 @@
+#include "cli/command.hpp"
+#include "cli/replay_verbs.hpp"
+
+#include <CLI/CLI.hpp>
+
+namespace runledger::cli {
+
+void add_replay(CLI::App& app, command& chosen) {
+  auto& noun = *app.add_subcommand("replay", "Look into recorded history, and go on from it");
+  noun.require_subcommand(1);
+  add_replay_fork(noun, chosen);
+}
+
+} // namespace runledger::cli
