@@ -355,6 +355,42 @@ private:
   workspace_id id_;
 };
 
+class audit_impl final : public catalog_entity<audit_impl, audit_actor, audit_traits, audit_mail> {
+public:
+  using base_type = catalog_entity<audit_impl, audit_actor, audit_traits, audit_mail>;
+  friend shell;
+
+  audit_impl(caf::actor_config& cfg, services_ptr s, workspace_id id)
+      : base_type(cfg, std::move(s), audit_stream_of(id)), id_(std::move(id)) {}
+
+  behavior_type make_behavior() override {
+    load();
+    return {[this](audit_mail& mail) { take(std::move(mail)); },
+            [this](const append_done& done) { on_append_done(done); },
+            [this](leave_atom) { leave(); }};
+  }
+  const char* name() const override { return "audit"; }
+
+private:
+  bool decide_mail(audit_mail& mail, std::vector<audit::event>& facts) {
+    auto decided = audit::decide(state_, mail.command);
+    if (decided)
+      facts = std::move(decided->facts);
+    return true;
+  }
+  void settle(audit_mail& mail) {
+    mail.to(refusal_recorded{});
+    rest();
+  }
+  void refuse(audit_mail& mail, errc code, const read_error* damage) {
+    mail.to(refusal_of(code, damage));
+    rest();
+  }
+  const workspace_id& workspace_of(const audit_mail&) const { return id_; }
+
+  workspace_id id_;
+};
+
 } // namespace
 
 agent_actor spawn_agent(caf::actor_system& sys, services_ptr s, agent_id id) {
@@ -368,6 +404,9 @@ key_actor spawn_key(caf::actor_system& sys, services_ptr s, key_id id) {
 }
 workspace_actor spawn_workspace(caf::actor_system& sys, services_ptr s, workspace_id id) {
   return sys.spawn<workspace_impl>(std::move(s), std::move(id));
+}
+audit_actor spawn_audit(caf::actor_system& sys, services_ptr s, workspace_id id) {
+  return sys.spawn<audit_impl>(std::move(s), std::move(id));
 }
 
 } // namespace runledger

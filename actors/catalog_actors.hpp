@@ -20,5 +20,6 @@ names_actor spawn_names(caf::actor_system& sys, services_ptr s, workspace_id id)
 
 key_actor spawn_key(caf::actor_system& sys, services_ptr s, key_id id);
 workspace_actor spawn_workspace(caf::actor_system& sys, services_ptr s, workspace_id id);
+audit_actor spawn_audit(caf::actor_system& sys, services_ptr s, workspace_id id);
 
 } // namespace runledger

@@ -139,6 +139,7 @@ public:
     names_.stop_all();
     keys_.stop_all();
     workspaces_.stop_all();
+    audits_.stop_all();
   }
 
 private:
@@ -337,6 +338,16 @@ private:
                         [&] { return spawn_workspace(system(), services_, id); });
   }
 
+  void on(record_refusal_request& ask, answer<refusal_recorded>& to) {
+    auto id = std::move(ask.context.workspace);
+    audit_mail mail;
+    mail.origin = origin_of(ask.context, {"cmd_" + services_->ids.ulid(services_->clock.now())});
+    mail.command.report = std::move(ask.report);
+    mail.to = std::move(to);
+    audits_.deliver(audit_stream_of(id).value, std::move(mail),
+                    [&] { return spawn_audit(system(), services_, id); });
+  }
+
   // -- names to ids ----------------------------------------------------------------------------
 
   struct known_names {
@@ -426,10 +437,13 @@ private:
         return f(keys_,
                  [this, &stream] { return spawn_key(system(), services_, key_id{stream.value}); });
       case stream_kind::names:
+      case stream_kind::audit:
       case stream_kind::workspace: {
         auto id = workspace_id{stream.value.substr(3, stream.value.find('/', 3) - 3)};
         if (kind_of(stream) == stream_kind::names)
           return f(names_, [this, id] { return spawn_names(system(), services_, id); });
+        if (kind_of(stream) == stream_kind::audit)
+          return f(audits_, [this, id] { return spawn_audit(system(), services_, id); });
         return f(workspaces_, [this, id] { return spawn_workspace(system(), services_, id); });
       }
       default:
@@ -483,7 +497,8 @@ private:
 
   void count() {
     services_->counters.live_actors.store(sessions_.size() + runs_.size() + agents_.size()
-                                              + names_.size() + keys_.size() + workspaces_.size(),
+                                              + names_.size() + keys_.size() + workspaces_.size()
+                                              + audits_.size(),
                                           std::memory_order_relaxed);
   }
 
@@ -494,6 +509,7 @@ private:
   host<names_actor, names_mail> names_;
   host<key_actor, key_mail> keys_;
   host<workspace_actor, workspace_mail> workspaces_;
+  host<audit_actor, audit_mail> audits_;
   std::unordered_map<std::string, known_names> names_known_;
   std::set<std::string> full_; // Workspaces whose queue is full.
   std::deque<std::pair<std::int64_t, stream_id>> idle_;

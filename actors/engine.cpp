@@ -70,6 +70,10 @@ void engine::create_workspace(create_workspace_request request, answer<workspace
   self_->ask(std::move(request), std::move(to));
 }
 
+void engine::record_refusal(record_refusal_request request, answer<refusal_recorded> to) {
+  self_->ask(std::move(request), std::move(to));
+}
+
 engine_stats engine::stats() const {
   const auto& c = self_->actors->counters;
   engine_stats out;

@@ -3,6 +3,7 @@
 #include "actors/answer.hpp"
 #include "actors/harness/harness.hpp"
 #include "events/agent.hpp"
+#include "events/audit.hpp"
 #include "events/catalog_entry.hpp"
 #include "events/log/blob_store.hpp"
 #include "events/log/event_log.hpp"
@@ -126,6 +127,13 @@ struct workspace_answer {
   bool replayed = false;
 };
 
+/// A refused call, or how many of them are not recorded, for the audit stream of a workspace.
+struct record_refusal_request {
+  request_context context; ///< Workspace, principal and request.
+  audit::event report;
+};
+struct refusal_recorded {};
+
 /// What the engine needs of the configuration.
 struct engine_settings {
   std::string data_dir; ///< Absolute.
@@ -183,6 +191,7 @@ public:
   void create_key(create_key_request request, answer<key_answer> to);
   void revoke_key(revoke_key_request request, answer<key_answer> to);
   void create_workspace(create_workspace_request request, answer<workspace_answer> to);
+  void record_refusal(record_refusal_request request, answer<refusal_recorded> to);
 
   engine_stats stats() const;
   /// True once every stream with unfinished work has been handed to its actor.

@@ -66,6 +66,14 @@ struct names_traits : passive_traits<names::state, names::event> {
   static bool fits(const state& s, const event& e) { return names::fits(s, e); }
 };
 
+struct audit_traits : passive_traits<audit::state, audit::event> {
+  static constexpr bool goes_on_from_head = true; ///< Its state is always the same.
+  static state evolve(state s, const event& e, const envelope&) {
+    return audit::evolve(std::move(s), e);
+  }
+  static bool fits(const state& s, const event& e) { return audit::fits(s, e); }
+};
+
 struct worker_traits : passive_traits<worker::state, worker::event> {
   static state evolve(state s, const event& e, const envelope& at) {
     return worker::evolve(std::move(s), e, at.time);
@@ -81,10 +89,24 @@ struct folded {
   record_ptr first; ///< Its first event; null for an empty stream.
 };
 
+/// The end of a stream whose state does not depend on its events.
+template <class Traits>
+result<folded<Traits>, read_error> end_of_stream(const event_log& log, const stream_id& stream) {
+  auto head = log.head(stream);
+  if (!head)
+    return head.error();
+  folded<Traits> out;
+  if (*head)
+    out.head = std::move(**head);
+  return out;
+}
+
 /// Folds a stream from the ledger. A stored fact that cannot be read or does not fit is damage with
 /// a place.
 template <class Traits>
 result<folded<Traits>, read_error> fold_stream(const event_log& log, const stream_id& stream) {
+  if constexpr (requires { Traits::goes_on_from_head; })
+    return end_of_stream<Traits>(log, stream);
   constexpr std::size_t page = 1000;
   folded<Traits> out;
   for (;;) {

@@ -237,8 +237,8 @@ using dispatcher_actor = caf::typed_actor<caf::reacts_to<dispatch_entry>,
                                           caf::reacts_to<slot_tainted>, caf::reacts_to<slot_empty>,
                                           caf::reacts_to<forget_run>, caf::reacts_to<drain_atom>>;
 
-/// Agents, names, keys and workspaces: small entities without effects. `replayed` and `version` are
-/// set by the actor between decision and commit.
+/// Agents, names, keys, workspaces and audit streams: small entities without effects. `replayed`
+/// and `version` are set by the actor between decision and commit.
 
 struct agent_mail;
 struct names_mail;
@@ -291,6 +291,15 @@ struct workspace_mail {
 using workspace_actor = caf::typed_actor<caf::reacts_to<workspace_mail>,
                                          caf::reacts_to<append_done>, caf::reacts_to<leave_atom>>;
 
+struct audit_mail {
+  event_origin origin;
+  workspace_id workspace;
+  audit::command command;
+  answer<refusal_recorded> to;
+};
+using audit_actor = caf::typed_actor<caf::reacts_to<audit_mail>, caf::reacts_to<append_done>,
+                                     caf::reacts_to<leave_atom>>;
+
 /// Mail for an entity that may have no actor now.
 struct to_session {
   session_id id;
@@ -336,7 +345,8 @@ struct directory_request {
                std::pair<change_version_request, answer<agent_answer>>,
                std::pair<create_key_request, answer<key_answer>>,
                std::pair<revoke_key_request, answer<key_answer>>,
-               std::pair<create_workspace_request, answer<workspace_answer>>>
+               std::pair<create_workspace_request, answer<workspace_answer>>,
+               std::pair<record_refusal_request, answer<refusal_recorded>>>
       body;
 };
 /// The DIRECTORY. Finds or rebuilds the actor of an id; passivates idle ones; the single-writer
@@ -391,6 +401,7 @@ CAF_ALLOW_UNSAFE_MESSAGE_TYPE(runledger::names_mail)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(runledger::creation_over)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(runledger::key_mail)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(runledger::workspace_mail)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(runledger::audit_mail)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(runledger::to_session)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(runledger::to_run)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(runledger::to_agent)

@@ -102,7 +102,9 @@ void ignore_signal(int) {}
 } // namespace
 
 server_process::server_process(const settings& with)
-    : settings_(with), data_(std::filesystem::absolute(with.data).lexically_normal().string()) {
+    : settings_(with),
+      data_(std::filesystem::absolute(with.data).lexically_normal().string()),
+      refusals_(io_, clock_, keys_, with.audit_refused_per_minute) {
   if (with.ledger != ledger_kind::sqlite)
     throw std::runtime_error("this build has the ledger `sqlite` only");
   if (const auto given = bootstrap_key(); given && !is_possible_key(*given))
@@ -162,7 +164,11 @@ void server_process::make_edge() {
   edge_ = std::make_unique<http::server>(io_, limits_from(settings_.http), http::route_table(),
                                          keys_, *context_);
   edge_->on_complaint([](std::string_view line) { spdlog::warn("{}", line); });
-  context_->edge_metrics = [this](std::string& out) { edge_->figures().write_prometheus(out); };
+  edge_->on_refusal([this](const http::refused_call& call) { refusals_.take(call); });
+  context_->edge_metrics = [this](std::string& out) {
+    edge_->figures().write_prometheus(out);
+    refusals_.append_metrics(out);
+  };
 }
 
 void server_process::listen() {
@@ -210,6 +216,9 @@ void server_process::start_engine() {
       [this](const std::string& why) { http::net::post(io_, [this, why] { fail(why); }); }};
   engine_ = std::make_unique<engine>(engine_settings_from(), std::move(parts));
   context_->actors = engine_.get();
+  refusals_.record_with([this](record_refusal_request ask, answer<refusal_recorded> to) {
+    engine_->record_refusal(std::move(ask), std::move(to));
+  });
 }
 
 void server_process::start_views() {
@@ -306,7 +315,7 @@ void server_process::begin_drain() {
 
 void server_process::end_soon() {
   if (edge_drained_ && work_drained_)
-    io_.stop();
+    refusals_.finish([this] { io_.stop(); });
 }
 
 /// The ledger is dead, or a part cannot be brought up: nothing more can be promised.
@@ -343,6 +352,7 @@ void server_process::take_apart() {
   hub_ = nullptr;
   context_->edge_metrics = nullptr;
   edge_.reset();
+  refusals_.record_with(nullptr);
   engine_.reset();
   host_.reset();
   if (context_->queries)

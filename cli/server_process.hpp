@@ -7,6 +7,7 @@
 #include "events/log/file_blob_store.hpp"
 #include "events/log/sqlite_log.hpp"
 #include "http/context.hpp"
+#include "http/refusal_recorder.hpp"
 #include "http/server.hpp"
 #include "projections/runner.hpp"
 
@@ -70,6 +71,7 @@ private:
   http::key_ring keys_{clock_};
   std::unique_ptr<views::view_runner> views_;
   std::unique_ptr<http::route_context> context_;
+  http::refusal_recorder refusals_;
   std::unique_ptr<http::server> edge_;
   std::unique_ptr<harness::process_host> host_;
   std::unique_ptr<engine> engine_;

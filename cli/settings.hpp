@@ -109,6 +109,7 @@ struct settings {
   kafka_settings kafka;
   sandbox_settings sandbox;
   run_settings runs;
+  std::int64_t audit_refused_per_minute;
   std::string blobs_dir; // Empty: below `data`.
   std::int64_t step_reserve_micro_usd;
   std::map<std::string, secret_settings> secrets;

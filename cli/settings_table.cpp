@@ -150,6 +150,10 @@ const key_spec specs[] = {
     {"runs.drain_seconds", integer, "30", 0, 3600, "",
      "Time that harnesses get at the end of the server", in<&settings::runs, &run_settings::drain>},
 
+    {"audit.refused_per_minute", integer, "12", 0, 6000, "",
+     "Refused calls of a workspace that are recorded one by one, five times as many at once",
+     top<&settings::audit_refused_per_minute>},
+
     {"blobs.dir", path, "", 0, 0, "", "Folder of the blobs that all nodes share; empty: below data",
      top<&settings::blobs_dir>},
     {"budget.step_reserve_usd", money, "0.05", 0, million* million, "",

@@ -531,6 +531,10 @@ bool connection::handle() {
 void connection::consume_request() {
   if (phase_ == phase::closed)
     return;
+  if (phase_ == phase::handling && is_write(request_.method_)) {
+    call_path_.assign(request_.path_);
+    call_by_ = std::move(request_.caller_);
+  }
   std::size_t length = scan_.end();
   if (body_in_place_)
     length += static_cast<std::size_t>(head_.content_length.value_or(0));

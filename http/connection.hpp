@@ -5,6 +5,7 @@
 #include "http/deadlines.hpp"
 #include "http/guard.hpp"
 #include "http/net.hpp"
+#include "http/refused_call.hpp"
 #include "http/reply.hpp"
 #include "http/server.hpp"
 
@@ -44,6 +45,7 @@ struct edge : std::enable_shared_from_this<edge> {
   std::function<void(bool)> drained;
   std::unique_ptr<net::steady_timer> patience;
   std::function<void(std::string_view)> complain;
+  refusal_listener refused;
 
   /// `Server` and `Date` as header lines; made anew once a second.
   std::string_view common_lines();
@@ -186,6 +188,7 @@ private:
   bool step_lingering();
   void start_read();
   void tell_abandoned();
+  void tell_refused(const http::problem& what);
   void compose(http::status code, std::string_view content_type,
                std::optional<std::uint64_t> length, std::string_view body,
                std::string_view more = {});
@@ -224,6 +227,9 @@ private:
   std::string request_id_;
   const route* route_ = nullptr;
   std::uint64_t serial_ = 0;
+  // Of a call that may change something and is answered after its request is forgotten.
+  std::string call_path_;
+  principal_ptr call_by_;
   steady::time_point started_{};
   std::string body_;
   std::uint64_t body_charged_ = 0; // What of edge::body_bytes is body_.

@@ -187,7 +187,18 @@ void connection::answer(http::status code, std::string_view content_type, std::s
   send_answer();
 }
 
+/// Whoever wants to know hears of a refused call that would have changed something. Unknown routes
+/// and framing errors are nothing that anybody could have done.
+void connection::tell_refused(const http::problem& what) {
+  if (!edge_.refused || route_ == nullptr || !is_write(request_.method_))
+    return;
+  const bool forgotten = request_.path_.empty();
+  edge_.refused({request_.method_, route_->pattern, forgotten ? call_path_ : request_.path_,
+                 forgotten ? call_by_ : request_.caller_, request_id_, what.status, what.code});
+}
+
 void connection::answer(const http::problem& what) {
+  tell_refused(what);
   for (const auto& [name, value] : what.headers)
     append_line(extra_, name, value);
   answer(what.status, "application/problem+json", render(what, request_id_));
@@ -310,6 +321,7 @@ bool connection::finish_request() {
     edge_.figures.timed(route_, now - started_);
   route_ = nullptr;
   request_.method_ = verb::get;
+  call_by_.reset();
   on_abandoned_ = nullptr;
   extra_.clear();
   out_.clear();

@@ -70,6 +70,10 @@ void server::on_complaint(std::function<void(std::string_view)> callback) {
   edge_->complain = std::move(callback);
 }
 
+void server::on_refusal(refusal_listener callback) {
+  edge_->refused = std::move(callback);
+}
+
 std::uint16_t server::listen(const std::string& address, std::uint16_t port) {
   auto& made =
       edge_->listeners.emplace_back(std::make_shared<listener>(*edge_, address, port, nullptr));

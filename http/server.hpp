@@ -2,6 +2,7 @@
 
 #include "http/authenticator.hpp"
 #include "http/counters.hpp"
+#include "http/refused_call.hpp"
 #include "http/router.hpp"
 
 #include <boost/asio/io_context.hpp>
@@ -60,6 +61,10 @@ public:
   /// Called with one line for the log when something odd happens that no client is to blame for: a
   /// dropped reply, an exception of a handler, a failing accept. Optional.
   void on_complaint(std::function<void(std::string_view)> callback);
+
+  /// Called for every refused call that would have changed something, before its answer goes out.
+  /// Optional; must not block.
+  void on_refusal(refusal_listener callback);
 
   /// Opens a listener and accepts from now on. `port` 0: any free one. Returns the port. Throws
   /// boost::system::system_error (address in use, bad certificate).

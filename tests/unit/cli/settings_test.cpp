@@ -59,6 +59,7 @@ TEST(settings, defaults) {
   EXPECT_EQ(s.sandbox.resources.disk_mb, 1024u);
   EXPECT_EQ(s.runs.max_queued, 100'000u);
   EXPECT_EQ(s.runs.drain, std::chrono::seconds{30});
+  EXPECT_EQ(s.audit_refused_per_minute, 12);
   EXPECT_EQ(s.step_reserve_micro_usd, 50'000);
   EXPECT_TRUE(loaded->warnings.empty());
 }
