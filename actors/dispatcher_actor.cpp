@@ -198,8 +198,8 @@ private:
     mail.workspace = entry.workspace;
     mail.session = entry.session;
     auto run = entry.run;
-    mail.body = run_granted{std::move(entry), p.grant,       one.id,    one.worker,
-                            known.how,        known.problem, known.slug};
+    mail.body = std::make_shared<run_granted>(run_granted{
+        std::move(entry), p.grant, one.id, one.worker, known.how, known.problem, known.slug});
     caf::anon_send(services_->directory, to_run{run, std::move(mail)});
     return true;
   }

@@ -16,7 +16,7 @@ constexpr std::uint64_t artifact_bytes_max = 4ULL << 30;
 
 /// Fills blob or problem.
 void import(services& s, const take_artifact_mail& ask, artifact_taken& out) {
-  auto file = harness::take_artifact(ask.work_dir, ask.frame.path, artifact_bytes_max);
+  auto file = harness::take_artifact(ask.work_dir, ask.frame->path, artifact_bytes_max);
   if (!file) {
     out.problem = file.error().message;
     return;
@@ -25,7 +25,7 @@ void import(services& s, const take_artifact_mail& ask, artifact_taken& out) {
   if (blob)
     out.blob = *blob;
   else
-    out.problem = "The artifact `" + ask.frame.path + "` could not be stored.";
+    out.problem = "The artifact `" + ask.frame->path + "` could not be stored.";
 }
 
 importer_actor::behavior_type importer_behavior(importer_actor::pointer, services_ptr s) {

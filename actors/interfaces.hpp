@@ -108,15 +108,17 @@ struct run_granted {
   failure problem;
   std::string agent_slug;
 };
+/// A frame has many members: it is moved by its pointer from the process to the decision.
+using frame_ptr = std::shared_ptr<harness::frame>;
 /// Frames of attempt `attempt`'s harness that came together; they are decided in one round.
 struct run_frames {
   std::int64_t attempt = 0;
-  std::vector<harness::frame> frames;
+  std::vector<frame_ptr> frames;
 };
 /// One of them.
 struct run_frame {
   std::int64_t attempt = 0;
-  harness::frame frame;
+  frame_ptr frame;
 };
 /// The attempt's process is gone, or broke the protocol.
 struct attempt_gone {
@@ -129,7 +131,7 @@ struct attempt_gone {
 /// A file of the work folder was taken over, or refused.
 struct artifact_taken {
   std::int64_t attempt = 0;
-  harness::frame frame;
+  frame_ptr frame;
   std::optional<blob_ref> blob;
   std::string problem;
 };
@@ -142,8 +144,8 @@ struct run_mail {
   event_origin origin;
   workspace_id workspace;
   session_id session;
-  std::variant<std::monostate, run_granted, run_frames, run_frame, attempt_gone, artifact_taken,
-               cancel_run,
+  std::variant<std::monostate, std::shared_ptr<run_granted>, run_frames, run_frame, attempt_gone,
+               artifact_taken, cancel_run,
                timer_due>
       body;             ///< None: wake up.
   run::outcome decided; ///< Set by the actor between decision and commit.
@@ -185,7 +187,7 @@ struct process_ready {
 };
 struct process_frames {
   std::uint64_t process = 0;
-  std::vector<harness::frame> frames;
+  std::vector<frame_ptr> frames;
 };
 struct process_broke_protocol {
   std::uint64_t process = 0;
@@ -370,7 +372,7 @@ using timer_wheel_actor =
 struct take_artifact_mail {
   std::string work_dir;
   std::int64_t attempt = 0;
-  harness::frame frame;
+  frame_ptr frame;
   run_actor by;
   session_id session;
   workspace_id workspace;

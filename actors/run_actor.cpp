@@ -21,41 +21,44 @@ payload json_payload(std::string json) {
   return payload{std::move(json), {}};
 }
 
-/// What a frame means for the run. Nothing for frames that are no business of a run's.
-std::optional<run::frame_body> body_of(harness::frame& f) {
+/// What a frame means for the run. Nothing for frames that are no business of a run's. The frame
+/// stays whole: after a refused append it is decided on again.
+std::optional<run::frame_body> body_of(const harness::frame& f) {
   using type = harness::frame_type;
   switch (f.type) {
     case type::step_start:
       return run::start_step{f.key, f.name, f.kind, f.timeout_ms, f.max_cost};
     case type::step_done:
-      return run::finish_step{f.key, json_payload(std::move(f.payload))};
+      return run::finish_step{f.key, json_payload(f.payload)};
     case type::step_fail:
       return run::fail_step{
           f.key, {f.code.empty() ? "step_failed" : f.code, f.message}, f.retryable};
     case type::message:
-      return run::note{run::message_emitted{f.role, json_payload(std::move(f.payload)), {}}};
+      return run::note{run::message_emitted{f.role, json_payload(f.payload), {}}};
     case type::tool_call:
-      return run::note{run::tool_called{f.key, f.tool, json_payload(std::move(f.payload)), {}}};
+      return run::note{run::tool_called{f.key, f.tool, json_payload(f.payload), {}}};
     case type::tool_result:
-      return run::note{run::tool_returned{f.key,
-                                          f.tool,
-                                          json_payload(std::move(f.payload)),
-                                          json_payload(std::move(f.error_json)),
-                                          {}}};
+      return run::note{run::tool_returned{
+          f.key, f.tool, json_payload(f.payload), json_payload(f.error_json), {}}};
     case type::checkpoint:
-      return run::note{run::checkpoint_saved{json_payload(std::move(f.payload)), {}}};
+      return run::note{run::checkpoint_saved{json_payload(f.payload), {}}};
     case type::usage:
       return run::note{
           run::usage_reported{f.tokens_in, f.tokens_out, f.cost, f.model, f.category, f.key, {}}};
     case type::log:
-      return run::note{run::logged{f.level, f.message, json_payload(std::move(f.payload)), {}}};
+      return run::note{run::logged{f.level, f.message, json_payload(f.payload), {}}};
     case type::result:
-      return run::succeed{json_payload(std::move(f.payload))};
+      return run::succeed{json_payload(f.payload)};
     case type::error:
       return run::fail{{f.code.empty() ? "agent_error" : f.code, f.message}, f.retryable};
     default:
       return std::nullopt;
   }
+}
+
+run_granted* granted_in(const run_mail& mail) {
+  const auto* granted = std::get_if<std::shared_ptr<run_granted>>(&mail.body);
+  return granted != nullptr ? granted->get() : nullptr;
 }
 
 class run_impl final : public run_actor::base, public entity_shell<run_impl, run_traits, run_mail> {
@@ -135,10 +138,10 @@ private:
   }
 
   bool starts_import(const run_frame& frame) {
-    if (frame.frame.type != harness::frame_type::artifact || frame.attempt != state_.attempt
+    if (frame.frame->type != harness::frame_type::artifact || frame.attempt != state_.attempt
         || !launched_)
       return false;
-    if (!frame.frame.id.empty() && state_.frames.contains(frame.frame.id))
+    if (!frame.frame->id.empty() && state_.frames.contains(frame.frame->id))
       return false; // Known: it is acknowledged again, and nothing is read.
     importing_ = true;
     take_artifact_mail mail;
@@ -172,7 +175,7 @@ private:
   /// cause.
   void complete_origin(run_mail& mail) {
     if (head_.seq == 0) {
-      auto* granted = std::get_if<run_granted>(&mail.body);
+      auto* granted = granted_in(mail);
       auto accepting = granted != nullptr && granted->entry.accepting ? granted->entry.accepting
                                                                       : read_accepting();
       if (accepting) {
@@ -195,7 +198,7 @@ private:
 
   /// Who: the asker of the run, its harness, or the server.
   std::string principal_of(const run_mail& mail) const {
-    if (std::holds_alternative<run_granted>(mail.body))
+    if (granted_in(mail) != nullptr)
       return origin_.principal;
     if (std::holds_alternative<run_frame>(mail.body)
         || std::holds_alternative<artifact_taken>(mail.body))
@@ -215,14 +218,14 @@ private:
     return std::visit(
         overloaded{
             [](std::monostate) -> std::optional<run::command_body> { return std::nullopt; },
-            [&](run_granted& granted) { return command_of_grant(granted); },
+            [&](const std::shared_ptr<run_granted>& granted) { return command_of_grant(*granted); },
             [](run_frames&) -> std::optional<run::command_body> { return std::nullopt; },
             [](run_frame& frame) -> std::optional<run::command_body> {
-              if (frame.frame.type == harness::frame_type::artifact) // Known by its id.
-                return run::frame{frame.attempt, frame.frame.id,
+              if (frame.frame->type == harness::frame_type::artifact) // Known by its id.
+                return run::frame{frame.attempt, frame.frame->id,
                                   run::note{run::artifact_published{}}};
-              auto id = frame.frame.id;
-              auto body = body_of(frame.frame);
+              auto id = frame.frame->id;
+              auto body = body_of(*frame.frame);
               if (!body)
                 return std::nullopt;
               return run::frame{frame.attempt, std::move(id), std::move(*body)};
@@ -310,19 +313,19 @@ private:
     // The same file under the same frame id is the same artifact, in whatever attempt.
     fact.artifact =
         artifact_id{"art_" + derive_ulid({"artifact", id_.value, std::to_string(head_.seq + 1)})};
-    fact.title = taken.frame.name.empty()
-                     ? std::filesystem::path{taken.frame.path}.filename().string()
-                     : taken.frame.name;
+    fact.title = taken.frame->name.empty()
+                     ? std::filesystem::path{taken.frame->path}.filename().string()
+                     : taken.frame->name;
     fact.media_type =
-        taken.frame.media_type.empty() ? "application/octet-stream" : taken.frame.media_type;
+        taken.frame->media_type.empty() ? "application/octet-stream" : taken.frame->media_type;
     fact.size_bytes = static_cast<std::int64_t>(taken.blob->size);
     fact.content = taken.blob->id;
-    return run::frame{taken.attempt, taken.frame.id, run::note{std::move(fact)}};
+    return run::frame{taken.attempt, taken.frame->id, run::note{std::move(fact)}};
   }
 
   /// True: settle it although nothing is decided.
   bool take_refusal(run_mail& mail, const run::refusal& why) {
-    if (std::holds_alternative<run_granted>(mail.body)) {
+    if (granted_in(mail) != nullptr) {
       if (why.why == run::rejection::already_ended)
         mail.decided.effects.emplace_back(run::announce_end{});
       return true;
@@ -367,7 +370,7 @@ private:
     for (auto& one : mail.decided.effects)
       std::visit([&](auto& effect) { perform(mail, effect); }, one);
     flush_lines();
-    const auto* granted = std::get_if<run_granted>(&mail.body);
+    const auto* granted = granted_in(mail);
     if (granted != nullptr && (!launched_ || launched_->grant != granted->grant))
       give_back(*granted);
     rest();
@@ -380,7 +383,7 @@ private:
   }
 
   void perform(run_mail& mail, const run::launch&) {
-    auto& granted = std::get<run_granted>(mail.body);
+    auto& granted = *granted_in(mail);
     launched_ = launch_place{granted.by, granted.grant, granted.entry.fact->agent_slug, {}};
     begin_run begin;
     begin.run = id_;
@@ -405,7 +408,9 @@ private:
     if (granted.how->pool && !granted.entry.alone)
       begin.pool_dir = services_->folders.of_version(state_.agent, state_.agent_version);
     begin.raw_log = services_->settings.data_dir + "/logs/" + id_.value + ".log";
-    services_->folders.provide(begin.work_dir);
+    services_->folders.provide(begin.work_dir, folder_user_ = begin.pool_dir.empty()
+                                                                  ? work_folders::user::own_process
+                                                                  : work_folders::user::pool);
   }
 
   /// False: the history could not be read; the attempt ends.
@@ -558,15 +563,15 @@ private:
   void remove_work_folder() {
     if (state_.agent.empty())
       return;
-    services_->folders.give_back(work_dir());
+    services_->folders.give_back(work_dir(), folder_user_);
   }
 
   std::string work_dir() const {
-    return services_->folders.of_version(state_.agent, state_.agent_version) + '/' + id_.value;
+    return services_->folders.of_run(state_.agent, state_.agent_version, id_);
   }
 
   void refuse(run_mail& mail, errc, const read_error* damage) {
-    if (const auto* granted = std::get_if<run_granted>(&mail.body))
+    if (const auto* granted = granted_in(mail))
       give_back(*granted);
     if (launched_) { // The harness waits for an answer that will not come: a later attempt goes on.
       caf::anon_send(launched_->by, worker_mail{finish_run{id_, launched_->grant, false}});
@@ -637,6 +642,8 @@ private:
   record_ptr first_record_;
   std::optional<std::int64_t> armed_;
   std::uint64_t accepted_seq_ = 0;
+  /// Of the last attempt here: only what no other process has used goes from run to run.
+  work_folders::user folder_user_ = work_folders::user::own_process;
   bool importing_ = false;
   bool alone_ = false;
 };

@@ -123,6 +123,9 @@ private:
   }
 
   static std::shared_ptr<const session::turn_accepted> decode_accepted(const record& r) {
+    static const auto type = full_type(session::turn_accepted::name, 1);
+    if (r.event.type != type)
+      return nullptr;
     auto fact = decode<session::event>(r.event);
     if (!fact || !std::holds_alternative<session::turn_accepted>(*fact))
       return nullptr;

@@ -50,12 +50,16 @@ void recover_page(caf::event_based_actor* self, const services_ptr& s, const std
     self->delayed_send(self, std::chrono::seconds{1}, after);
     return;
   }
-  for (const auto& one : *page)
+  for (const auto& one : *page) {
+    if (kind_of(one.stream) == stream_kind::run)
+      s->folders.keep(run_id{one.stream.value});
     caf::anon_send(s->directory, wake_stream{one.stream, false});
+  }
   s->counters.recovered_streams.fetch_add(page->size(), std::memory_order_relaxed);
   if (page->size() == recovery_page)
     self->send(self, page->back().stream.value);
   else {
+    s->folders.remove_left();
     s->counters.recovered.store(true);
     self->quit();
   }

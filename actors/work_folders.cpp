@@ -2,11 +2,11 @@
 
 #include <dirent.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include <cstdio>
 #include <cstring>
 #include <filesystem>
+#include <utility>
 
 namespace runledger {
 
@@ -14,12 +14,7 @@ namespace {
 
 constexpr mode_t folder_mode = 0700;
 
-/// Nothing in it, and nobody changed its mode or owner.
-bool pristine(const std::string& path) {
-  struct stat info {};
-  if (::lstat(path.c_str(), &info) != 0 || !S_ISDIR(info.st_mode)
-      || (info.st_mode & 07777) != folder_mode || info.st_uid != ::geteuid())
-    return false;
+bool empty_folder(const std::string& path) {
   DIR* dir = ::opendir(path.c_str());
   if (dir == nullptr)
     return false;
@@ -33,47 +28,64 @@ bool pristine(const std::string& path) {
   return empty;
 }
 
+std::string parent_of(const std::string& path) {
+  return path.substr(0, path.rfind('/'));
+}
+
 } // namespace
 
 work_folders::work_folders(std::string root, std::function<void(std::string)> remove)
     : root_(std::move(root)), remove_(std::move(remove)) {
+  namespace fs = std::filesystem;
   std::error_code ignored;
-  std::filesystem::create_directories(root_, ignored);
-  std::filesystem::remove_all(root_ + "/spare", ignored); // Left by an earlier server.
-  std::filesystem::create_directory(root_ + "/spare", ignored);
+  fs::create_directories(root_, ignored);
+  for (const auto& version : fs::directory_iterator{root_, ignored}) {
+    if (!version.is_directory(ignored) || version.is_symlink(ignored))
+      continue;
+    for (const auto& run : fs::directory_iterator{version.path(), ignored})
+      if (auto name = run.path().filename().string(); is_id(name, "run_"))
+        left_.emplace(std::move(name), run.path().string());
+  }
 }
 
-std::string work_folders::spare_path(std::size_t number) const {
-  return root_ + "/spare/" + std::to_string(number);
+bool work_folders::reuse_for(const std::string& path, const std::string& parent) {
+  auto spares = spares_.find(parent);
+  if (spares == spares_.end())
+    return false;
+  auto spare = std::move(spares->second.back());
+  spares->second.pop_back();
+  --spare_count_;
+  if (spares->second.empty())
+    spares_.erase(spares);
+  return ::rename(spare.c_str(), path.c_str()) == 0;
 }
 
-void work_folders::provide(const std::string& path) {
+void work_folders::provide(const std::string& path, user by) {
   struct stat info {};
   if (::lstat(path.c_str(), &info) == 0)
     return; // Kept over the attempts of a run.
-  if (!spares_.empty()) {
-    auto number = spares_.back();
-    if (::rename(spare_path(number).c_str(), path.c_str()) == 0) {
-      spares_.pop_back();
-      return;
-    }
-  }
+  auto parent = parent_of(path);
+  if (by == user::pool && reuse_for(path, parent))
+    return;
   std::error_code ignored;
-  std::filesystem::create_directories(std::filesystem::path{path}.parent_path(), ignored);
+  std::filesystem::create_directories(parent, ignored);
   ::mkdir(path.c_str(), folder_mode);
 }
 
-void work_folders::give_back(const std::string& path) {
-  if (spares_.size() < spares_max && pristine(path)) {
-    auto number = ++next_;
-    if (::rename(path.c_str(), spare_path(number).c_str()) == 0) {
-      spares_.push_back(number);
-      return;
-    }
+void work_folders::give_back(const std::string& path, user by) {
+  if (by == user::pool && spare_count_ < spares_max && empty_folder(path)) {
+    spares_[parent_of(path)].push_back(path);
+    ++spare_count_;
+    return;
   }
   struct stat info {};
   if (::lstat(path.c_str(), &info) == 0)
     remove_(path);
+}
+
+void work_folders::remove_left() {
+  for (auto& [run, path] : std::exchange(left_, {}))
+    remove_(std::move(path));
 }
 
 } // namespace runledger

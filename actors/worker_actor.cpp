@@ -23,12 +23,14 @@ public:
     send(process_ready{process_, max_runs, layers});
   }
   void on_frame(harness::frame&& f) override {
-    process_frames one{process_, {}};
-    one.frames.push_back(std::move(f));
-    send(std::move(one));
+    send(process_frames{process_, {std::make_shared<harness::frame>(std::move(f))}});
   }
   void on_frames(std::vector<harness::frame>&& batch) override {
-    send(process_frames{process_, std::move(batch)});
+    process_frames all{process_, {}};
+    all.frames.reserve(batch.size());
+    for (auto& f : batch)
+      all.frames.push_back(std::make_shared<harness::frame>(std::move(f)));
+    send(std::move(all));
   }
   void on_protocol_error(const harness::protocol_error& error) override {
     send(process_broke_protocol{process_, error.text()});
@@ -271,9 +273,9 @@ private:
   void on(process_frames& e) {
     if (e.process != process_number_)
       return;
-    std::map<std::string, std::vector<harness::frame>> by_run;
+    std::map<std::string_view, std::vector<frame_ptr>> by_run; // The frames own the names.
     for (auto& frame : e.frames)
-      by_run[frame.run].push_back(std::move(frame));
+      by_run[frame->run].push_back(std::move(frame));
     for (auto& [id, frames] : by_run) {
       auto found = runs_.find(id);
       if (found == runs_.end() || found->second.cut_off)
@@ -359,7 +361,7 @@ private:
   }
 
   std::size_t slot_;
-  std::map<std::string, open_run> runs_;
+  std::map<std::string, open_run, std::less<>> runs_;
   harness::process_handle process_ = harness::process_handle::none;
   std::uint64_t process_number_ = 0;
   agent_id agent_;
