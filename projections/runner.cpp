@@ -65,6 +65,7 @@ struct view_runner::state {
   std::unique_ptr<view_store> store;
   std::vector<std::int64_t> ends_at_start;
   steady::time_point last_commit{};
+  std::size_t last_batch = 0; ///< Events in it.
 
   state(event_log& l, runner_options o)
       : log(l), options(std::move(o)), positions(l.partition_count()) {}
@@ -115,7 +116,8 @@ struct view_runner::state {
 
   /// Under load the next commit waits a little, so that more events share it.
   void keep_pace() {
-    auto next = last_commit + options.pace;
+    auto next =
+        last_commit + (last_batch >= options.busy_events ? options.busy_pace : options.pace);
     while (!stopping && !waited_for.load(std::memory_order_acquire) && steady::now() < next)
       sleep_until(next);
   }
@@ -189,6 +191,7 @@ struct view_runner::state {
     if (auto done = store->apply(batch); !done)
       return "the views cannot be written: " + done.error().message;
     last_commit = steady::now();
+    last_batch = batch.size();
     if (listener && !store->changes().empty())
       listener(store->changes());
     publish(reached);

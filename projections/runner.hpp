@@ -19,6 +19,10 @@ struct runner_options {
   /// Under load at most one commit in this time, so that the events of a run share one; whoever
   /// waits in when_caught_up ends it, and after a pause the first event is committed at once.
   std::chrono::milliseconds pace{4};
+  /// The same where a commit held `busy_events` or more: what a row goes through meanwhile is
+  /// written once.
+  std::chrono::milliseconds busy_pace{25};
+  std::size_t busy_events = 96;
 };
 
 /// Keeps the views up to date: one thread that tails the log and is asleep when nothing is
