@@ -16,6 +16,8 @@ namespace runledger {
 namespace {
 
 constexpr std::size_t group_requests_max = 1024;
+/// So many need not wait for what else can run: actors go on while the disk works on them.
+constexpr std::size_t group_requests_enough = 16;
 constexpr std::size_t group_bytes_max = 8 * 1024 * 1024;
 constexpr int slow_down_ms = 2; // Per group, while the views are too far behind.
 
@@ -72,10 +74,15 @@ private:
   };
 
   void ask_to_flush() {
-    if (flush_asked_ || !appending_.empty() || queue_.empty())
+    if (!appending_.empty() || queue_.empty())
+      return;
+    bool slow_down = views_too_far_behind();
+    if (queue_.size() >= group_requests_enough && !slow_down)
+      return flush();
+    if (flush_asked_)
       return;
     flush_asked_ = true;
-    if (views_too_far_behind())
+    if (slow_down)
       delayed_send(this, std::chrono::milliseconds{slow_down_ms}, flush_atom_v);
     else
       caf::anon_send(bouncer_, flush_atom_v);
@@ -126,7 +133,7 @@ private:
                           });
     int expected = 0;
     if (shared->stage.compare_exchange_strong(expected, 1))
-      delayed_send(this, std::chrono::milliseconds{watchdog_ms_}, tick_atom_v, number);
+      watch();
     else
       finish(group_done{number, std::move(shared->results)});
   }
@@ -154,9 +161,21 @@ private:
     ask_to_flush();
   }
 
+  /// One tick is under way at most; it names the group that was at the log when it left. So a group
+  /// has between one and two times the watchdog's time.
+  void watch() {
+    if (!std::exchange(watching_, true))
+      delayed_send(this, std::chrono::milliseconds{watchdog_ms_}, tick_atom_v, group_);
+  }
+
   void time_out(std::uint64_t group) {
-    if (group == group_ && !appending_.empty())
+    watching_ = false;
+    if (appending_.empty())
+      return;
+    if (group == group_)
       finish(group_done{group, std::vector<append_result>(appending_.size())});
+    else
+      watch();
   }
 
   void answer_early() {
@@ -172,6 +191,7 @@ private:
   std::vector<writer> appending_; // Of the group at the log; empty: none.
   std::uint64_t group_ = 0;
   bool flush_asked_ = false;
+  bool watching_ = false;
   bool dead_ = false;
 };
 

@@ -9,7 +9,10 @@
 
 #include <algorithm>
 #include <atomic>
+#include <cerrno>
+#include <cstring>
 #include <deque>
+#include <limits>
 #include <mutex>
 #include <vector>
 
@@ -18,7 +21,9 @@ namespace runledger {
 namespace {
 
 constexpr std::size_t idle_readers_kept = 4;
-constexpr const char* writer_settings = "PRAGMA synchronous = FULL;"
+/// A commit writes the WAL and does not sync it: that is what complete() does. Checkpoints sync the
+/// WAL first, then the file.
+constexpr const char* writer_settings = "PRAGMA synchronous = NORMAL;"
                                         "PRAGMA cache_size = -8192;"
                                         "PRAGMA cache_spill = OFF;"
                                         "PRAGMA temp_store = MEMORY;"
@@ -116,10 +121,13 @@ sqlite_log::sqlite_log(sqlite_log_options options)
       shared_(std::make_unique<shared_state>()) {}
 
 sqlite_log::~sqlite_log() {
+  syncer_.reset();
   shared_->idle_readers.clear();
   if (writer_ && shared_->failed)
     writer_->give_up(*shared_->failed);
   writer_.reset();
+  if (wal_fd_ >= 0)
+    ::close(wal_fd_);
 }
 
 result<std::unique_ptr<sqlite_log>, std::string> sqlite_log::open(sqlite_log_options options) {
@@ -154,6 +162,10 @@ result<void, std::string> sqlite_log::start() {
   writer_ = std::make_unique<writer>(options_, std::move(*db), std::move(checkpointer));
   if (auto loaded = load_partition_state(); !loaded)
     return loaded.error();
+  wal_fd_ = ::open((path_ + "-wal").c_str(), O_RDWR | O_CLOEXEC);
+  if (wal_fd_ < 0)
+    return path_ + "-wal: " + std::strerror(errno);
+  syncer_ = std::make_unique<sqlite_syncer>();
   return writer_->prepare(shared_->end.load(), shared_->state);
 }
 
@@ -207,18 +219,39 @@ void sqlite_log::append(std::vector<append_request> group, completion done) {
   for (const auto& r : results)
     if (r.outcome == append_outcome::rejected)
       shared_->rejected.fetch_add(1, std::memory_order_relaxed);
-  if (!writer_->written().empty()) {
-    publish(writer_->written(), writer_->state());
-    std::lock_guard guard{shared_->listener_mutex};
-    if (shared_->listener)
-      shared_->listener();
-  }
-  done(std::move(results));
+  // What an earlier group waits for, later ones wait for too: they are published in their order.
+  if (syncer_->idle()
+      && (group.size() < options_.background_requests || writer_->written().empty()))
+    complete(std::move(results), writer_->written(), writer_->state(), done);
+  else
+    syncer_->hand_over(
+        [this, results = std::move(results), written = writer_->written(), state = writer_->state(),
+         done = std::move(done)]() mutable { complete(std::move(results), written, state, done); });
   writer_->tend_wal();
   shared_->wal_bytes.store(writer_->wal_bytes(), std::memory_order_relaxed);
   shared_->checkpoints.store(writer_->checkpoints(), std::memory_order_relaxed);
   if (writer_->dead())
     fail(*writer_->dead());
+}
+
+void sqlite_log::complete(std::vector<append_result> results,
+                          const std::vector<std::shared_ptr<record>>& written,
+                          const partition_head& state, const completion& done) {
+  if (!written.empty() && ::fdatasync(wal_fd_) != 0) {
+    // What is on disk is not known any more.
+    auto why =
+        "the ledger's write-ahead log could not be synced: " + std::string{std::strerror(errno)};
+    fail(why);
+    for (auto& r : results)
+      if (r.outcome == append_outcome::accepted)
+        r = {append_outcome::unknown, verdict::accepted, why};
+  } else if (!written.empty()) {
+    publish(written, state);
+    std::lock_guard guard{shared_->listener_mutex};
+    if (shared_->listener)
+      shared_->listener();
+  }
+  done(std::move(results));
 }
 
 void sqlite_log::publish(const std::vector<std::shared_ptr<record>>& written,
@@ -251,7 +284,7 @@ void sqlite_log::fail(const std::string& why) {
 
 result<std::vector<record_ptr>, read_error>
 sqlite_log::read_stream(const stream_id& stream, std::uint64_t from_seq, std::size_t limit) const {
-  return with_reader([&](reader& r) { return r.stream(stream, from_seq, limit); });
+  return with_reader([&](reader& r) { return r.stream(stream, from_seq, limit, synced_end()); });
 }
 
 result<std::vector<record_ptr>, read_error> sqlite_log::read_partition(std::uint32_t partition,
@@ -273,12 +306,19 @@ result<std::vector<record_ptr>, read_error> sqlite_log::read_partition(std::uint
       return out;
     }
   }
-  return with_reader(
-      [&](reader& r) { return r.partition(from_offset, limit, options_.verify_partition_reads); });
+  return with_reader([&](reader& r) {
+    return r.partition(from_offset, limit, options_.verify_partition_reads, synced_end());
+  });
 }
 
 result<std::optional<stream_head>, read_error> sqlite_log::head(const stream_id& stream) const {
-  return with_reader([&](reader& r) { return r.head(stream); });
+  return with_reader([&](reader& r) { return r.head(stream, synced_end()); });
+}
+
+/// Rows from here on are written, but perhaps not durable yet.
+std::int64_t sqlite_log::synced_end() const {
+  return options_.read_only ? std::numeric_limits<std::int64_t>::max()
+                            : shared_->end.load(std::memory_order_acquire);
 }
 
 partition_head sqlite_log::partition_state(std::uint32_t) const {

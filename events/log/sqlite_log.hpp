@@ -1,6 +1,7 @@
 #pragma once
 
 #include "events/log/event_log.hpp"
+#include "events/log/sqlite_syncer.hpp"
 
 #include <cstddef>
 #include <cstdint>
@@ -24,6 +25,9 @@ struct sqlite_log_options {
   /// The WAL is made so long at the start: a flush of a file that does not grow costs half.
   std::int64_t wal_preallocated_bytes = std::int64_t{24} << 20;
   int busy_timeout_ms = 2000; ///< For another program's write lock.
+  /// For groups of so many requests a thread waits for the disk while the appending thread goes on.
+  /// Smaller ones are not worth two wake-ups.
+  std::size_t background_requests = 3;
 };
 
 /// Figures for /metrics; counted since the log was opened.
@@ -36,16 +40,18 @@ struct sqlite_log_figures {
 };
 
 /// The ledger in one SQLite file, `DATA/ledger.db`, that any SQLite tool can read: table `events`
-/// with a column per attribute, `unfinished`, `meta`. WAL with synchronous=FULL: a group is one
-/// transaction and one fsync. One partition, topic `ledger`.
+/// with a column per attribute, `unfinished`, `meta`. A group is one transaction, written to the
+/// WAL, and one fdatasync of the WAL; before that nobody in this process sees it
+/// (docs/decisions/0075). One partition, topic `ledger`.
 ///
 /// The WAL: when 16 MiB of it are new, the checkpointer moves them into the file while the writer
 /// goes on; when little is left the writer moves the rest between two groups, and the next group
 /// begins at the WAL's start again. So it stays short, is written in place, and commits do not
 /// wait.
 ///
-/// Threads: append by one thread, which also runs listener and completion before append returns;
-/// reads by any, each on a connection of its own. Recent records are shared from memory. A passive
+/// Threads: append by one thread, which for small groups also runs listener and completion before
+/// append returns; for larger ones the syncer's thread does. Reads by any, each on a connection of
+/// its own. Recent records are shared from memory. A passive
 /// checkpoint runs on a thread that sleeps until the WAL has grown; an idle ledger does nothing.
 /// The caller holds the data folder's lock (data_folder_lock).
 class sqlite_log final : public event_log {
@@ -82,6 +88,11 @@ private:
 
   result<void, std::string> start();
   result<void, std::string> load_partition_state();
+  std::int64_t synced_end() const;
+  /// What the last write() left to do: sync, publish, tell the caller.
+  void complete(std::vector<append_result> results,
+                const std::vector<std::shared_ptr<record>>& written, const partition_head& state,
+                const completion& done);
   void publish(const std::vector<std::shared_ptr<record>>& written, const partition_head& state);
   void fail(const std::string& why);
   /// Runs `use(reader&)` on a connection that no other thread uses meanwhile.
@@ -92,6 +103,8 @@ private:
   const std::string path_;
   std::unique_ptr<shared_state> shared_;
   std::unique_ptr<writer> writer_;
+  std::unique_ptr<sqlite_syncer> syncer_;
+  int wal_fd_ = -1;
 };
 
 } // namespace runledger

@@ -90,10 +90,10 @@ result<void, sqlite::error> sqlite_log::reader::prepare() {
   };
   const auto select = "SELECT " + std::string{sqlite::event_columns} + " FROM events WHERE ";
   const prepared all[] = {
-      {stream_, select + "stream = ?1 AND seq >= ?2 ORDER BY seq LIMIT ?3"},
-      {partition_, select + "\"offset\" >= ?1 ORDER BY \"offset\" LIMIT ?2"},
+      {stream_, select + "stream = ?1 AND seq >= ?2 AND \"offset\" < ?4 ORDER BY seq LIMIT ?3"},
+      {partition_, select + "\"offset\" >= ?1 AND \"offset\" < ?3 ORDER BY \"offset\" LIMIT ?2"},
       {head_, "SELECT seq, eventhash, partitionkey, time, \"offset\" FROM events"
-              " WHERE stream = ?1 ORDER BY seq DESC LIMIT 1"},
+              " WHERE stream = ?1 AND \"offset\" < ?2 ORDER BY seq DESC LIMIT 1"},
       {unfinished_, "SELECT stream, due_ms FROM unfinished WHERE stream > ?1 ORDER BY stream"
                     " LIMIT ?2"},
       {end_, "SELECT max(\"offset\") + 1 FROM events"},
@@ -117,8 +117,10 @@ read_error sqlite_log::reader::failure(const stream_id& stream) const {
           e.message + " (code " + std::to_string(e.code) + ")"};
 }
 
-result<std::vector<record_ptr>, read_error>
-sqlite_log::reader::stream(const stream_id& stream, std::uint64_t from_seq, std::size_t limit) {
+result<std::vector<record_ptr>, read_error> sqlite_log::reader::stream(const stream_id& stream,
+                                                                       std::uint64_t from_seq,
+                                                                       std::size_t limit,
+                                                                       std::int64_t before) {
   std::vector<record_ptr> out;
   if (limit == 0)
     return out;
@@ -128,7 +130,8 @@ sqlite_log::reader::stream(const stream_id& stream, std::uint64_t from_seq, std:
   sqlite::reset_at_end reset{stream_};
   stream_.bind(1, stream.value)
       .bind(2, static_cast<std::int64_t>(first))
-      .bind(3, sql_limit(limit) + (first < wanted ? 1 : 0));
+      .bind(3, sql_limit(limit) + (first < wanted ? 1 : 0))
+      .bind(4, before);
   sqlite::step_result step;
   while ((step = stream_.step()) == sqlite::step_result::row) {
     bool is_predecessor = first < wanted && stream_.integer(2) == static_cast<std::int64_t>(first);
@@ -146,12 +149,14 @@ sqlite_log::reader::stream(const stream_id& stream, std::uint64_t from_seq, std:
   return out;
 }
 
-result<std::vector<record_ptr>, read_error>
-sqlite_log::reader::partition(std::int64_t from_offset, std::size_t limit, bool check_hashes) {
+result<std::vector<record_ptr>, read_error> sqlite_log::reader::partition(std::int64_t from_offset,
+                                                                          std::size_t limit,
+                                                                          bool check_hashes,
+                                                                          std::int64_t before) {
   std::vector<record_ptr> out;
   std::size_t bytes = 0;
   sqlite::reset_at_end reset{partition_};
-  partition_.bind(1, from_offset).bind(2, sql_limit(limit));
+  partition_.bind(1, from_offset).bind(2, sql_limit(limit)).bind(3, before);
   auto step = sqlite::step_result::done;
   while (bytes < read_bytes_limit && (step = partition_.step()) == sqlite::step_result::row) {
     out.push_back(sqlite::read_event(partition_, check_hashes));
@@ -162,9 +167,10 @@ sqlite_log::reader::partition(std::int64_t from_offset, std::size_t limit, bool 
   return out;
 }
 
-result<std::optional<stream_head>, read_error> sqlite_log::reader::head(const stream_id& stream) {
+result<std::optional<stream_head>, read_error> sqlite_log::reader::head(const stream_id& stream,
+                                                                        std::int64_t before) {
   sqlite::reset_at_end reset{head_};
-  head_.bind(1, stream.value);
+  head_.bind(1, stream.value).bind(2, before);
   auto step = head_.step();
   if (step == sqlite::step_result::failed)
     return failure(stream);
@@ -205,7 +211,7 @@ result<std::int64_t, read_error> sqlite_log::reader::end_offset() {
 result<partition_head, read_error>
 sqlite_log::reader::partition_state(const stream_id& own_stream) {
   partition_head state;
-  auto first = stream(own_stream, 1, 1);
+  auto first = stream(own_stream, 1, 1, std::numeric_limits<std::int64_t>::max());
   if (!first)
     return first.error();
   if (first->empty())

@@ -10,7 +10,8 @@
 
 namespace runledger {
 
-/// A read connection of sqlite_log with its statements. One thread at a time.
+/// A read connection of sqlite_log with its statements. One thread at a time. `before`: rows from
+/// that offset on are not there.
 class sqlite_log::reader {
 public:
   /// A connection that can read the file, also in a folder that cannot be written.
@@ -19,11 +20,11 @@ public:
   static result<std::unique_ptr<reader>, sqlite::error> open(const std::string& path,
                                                              int busy_timeout_ms);
 
-  result<std::vector<record_ptr>, read_error> stream(const stream_id& stream,
-                                                     std::uint64_t from_seq, std::size_t limit);
+  result<std::vector<record_ptr>, read_error>
+  stream(const stream_id& stream, std::uint64_t from_seq, std::size_t limit, std::int64_t before);
   result<std::vector<record_ptr>, read_error> partition(std::int64_t from_offset, std::size_t limit,
-                                                        bool check_hashes);
-  result<std::optional<stream_head>, read_error> head(const stream_id& stream);
+                                                        bool check_hashes, std::int64_t before);
+  result<std::optional<stream_head>, read_error> head(const stream_id& stream, std::int64_t before);
   result<std::vector<unfinished_stream>, read_error> unfinished(const stream_id& after,
                                                                 std::size_t limit);
   result<std::int64_t, read_error> end_offset();

@@ -51,6 +51,17 @@ struct sqlite_ledger_without_caches {
 INSTANTIATE_TYPED_TEST_SUITE_P(sqlite_without_caches, log_conformance,
                                sqlite_ledger_without_caches);
 
+/// The same promises when another thread syncs every group.
+struct sqlite_ledger_synced_behind {
+  event_log& log() { return *log_; }
+  temp_folder folder_;
+  std::unique_ptr<sqlite_log> log_ = open_or_null({.folder = folder_.path(),
+                                                   .verify_appends = true,
+                                                   .wal_preallocated_bytes = 0,
+                                                   .background_requests = 1});
+};
+INSTANTIATE_TYPED_TEST_SUITE_P(sqlite_synced_behind, log_conformance, sqlite_ledger_synced_behind);
+
 class sqlite_log_test : public testing::Test {
 protected:
   void SetUp() override { open(); }
