@@ -158,6 +158,7 @@ private:
   // -- decide ----------------------------------------------------------------------------------
 
   bool decide_mail(run_mail& mail, std::vector<run::event>& facts) {
+    mail.decided = {}; // Of a round whose append was refused: nothing of it came to be.
     auto body = command_of(mail);
     complete_origin(mail);
     if (!body)
