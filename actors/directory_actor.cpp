@@ -2,6 +2,7 @@
 
 #include "actors/catalog_actors.hpp"
 #include "actors/entity_traits.hpp"
+#include "actors/queue_places.hpp"
 #include "actors/run_actor.hpp"
 #include "actors/session_actor.hpp"
 
@@ -10,7 +11,6 @@
 #include <caf/typed_event_based_actor.hpp>
 
 #include <deque>
-#include <set>
 #include <unordered_map>
 
 namespace runledger {
@@ -106,26 +106,32 @@ private:
 class directory final : public directory_actor::base {
 public:
   directory(caf::actor_config& cfg, services_ptr s)
-      : directory_actor::base(cfg), services_(std::move(s)) {}
+      : directory_actor::base(cfg),
+        services_(std::move(s)),
+        places_(services_->settings.max_queued) {}
 
   behavior_type make_behavior() override {
     return {[this](directory_request& ask) {
               std::visit([&](auto& one) { on(one.first, one.second); }, ask.body);
               count();
             },
-            [this](to_session& m) { deliver(m.id, std::move(m.mail)); },
-            [this](to_run& m) { deliver(m.id, std::move(m.mail)); },
+            [this](to_session& m) { pass_on(m.id, std::move(m.mail)); },
+            [this](to_run& m) { pass_on(m.id, std::move(m.mail)); },
             [this](to_agent& m) { deliver(m.id, std::move(m.mail)); },
             [this](const entity_idle& e) { on_idle(e); },
             [this](const entity_left& e) { on_left(e); },
             [this](const entity_broken& e) { on_broken(e); },
             [this](const wake_stream& e) { wake(e); },
-            [this](const queue_level& e) {
-              if (e.queued >= services_->settings.max_queued)
-                full_.insert(e.workspace.value);
-              else
-                full_.erase(e.workspace.value);
+            [this](const place_returned& e) {
+              places_.give_back(e.workspace.value, e.run.value);
+              count_waiting();
             },
+            [this](const runs_waiting& e) {
+              for (const auto& run : e.runs)
+                places_.wait(e.workspace.value, run.value);
+              count_waiting();
+            },
+            [this](const run_left_queue& e) { leave_queue(e.workspace, e.run); },
             [this](tick_atom) { passivate(); },
             [this](drain_atom) { draining_ = true; }};
   }
@@ -161,14 +167,41 @@ private:
   bool may_start(const request_context& c, const answer<accepted_run>& to) {
     if (draining_)
       to.refuse(errc::draining, "The server is about to end.");
-    else if (queue_full(c) && c.idempotency_key.empty())
-      to.refuse(errc::queue_full, "Too many runs wait in this workspace.");
+    else if (c.idempotency_key.empty() && places_.full(c.workspace.value))
+      refuse_full(to);
     else
       return true;
     return false;
   }
 
-  bool queue_full(const request_context& c) const { return full_.contains(c.workspace.value); }
+  static void refuse_full(const answer<accepted_run>& to) {
+    to.refuse(errc::queue_full, "Too many runs wait in this workspace.");
+  }
+
+  bool no_place_for(const workspace_id& workspace, const run_id& run) const {
+    return places_.full(workspace.value) && !places_.holds(workspace.value, run.value);
+  }
+
+  /// False: the workspace has no place left.
+  bool take_place(session_mail& mail, const run_id& run) {
+    if (!places_.take(mail.workspace.value, run.value))
+      return false;
+    count_waiting();
+    mail.place =
+        held_place{[to = caf::actor_cast<directory_actor>(this), workspace = mail.workspace, run] {
+          caf::anon_send(to, place_returned{workspace, run});
+        }};
+    return true;
+  }
+
+  void leave_queue(const workspace_id& workspace, const run_id& run) {
+    places_.leave(workspace.value, run.value);
+    count_waiting();
+  }
+
+  void count_waiting() {
+    services_->counters.waiting_runs.store(places_.size(), std::memory_order_relaxed);
+  }
 
   void on(start_run_request& ask, answer<accepted_run>& to) {
     if (!may_start(ask.context, to))
@@ -208,7 +241,7 @@ private:
     session_mail accept;
     accept.origin = std::move(origin);
     accept.workspace = std::move(workspace);
-    accept.queue_full = queue_full(shared->context);
+    accept.queue_full = no_place_for(accept.workspace, turn.run);
     accept.on_end = shared->on_end;
     accept.body = std::move(turn);
     accept.accepted = std::move(to);
@@ -231,7 +264,7 @@ private:
     session_mail mail;
     mail.origin = origin_of(ask.context, turn.id);
     mail.workspace = ask.context.workspace;
-    mail.queue_full = queue_full(ask.context);
+    mail.queue_full = no_place_for(mail.workspace, turn.run);
     mail.on_end = std::move(ask.on_end);
     mail.body = std::move(turn);
     mail.accepted = std::move(to);
@@ -247,7 +280,6 @@ private:
     session_mail mail;
     mail.origin = origin_of(ask.context, command);
     mail.workspace = ask.context.workspace;
-    mail.queue_full = queue_full(ask.context);
     mail.on_end = std::move(ask.on_end);
     session::accept_turn turn;
     turn.id = command;
@@ -255,6 +287,8 @@ private:
     turn.prompt = std::move(ask.message);
     turn.key = ask.context.idempotency_key;
     turn.fingerprint = ask.context.fingerprint;
+    // Only the session knows whether it needs a place: it may not exist, or know the message.
+    mail.queue_full = no_place_for(mail.workspace, turn.run);
     mail.body = std::move(turn);
     mail.accepted = std::move(to);
     deliver(ask.session, std::move(mail));
@@ -378,6 +412,24 @@ private:
   }
 
   // -- delivery --------------------------------------------------------------------------------
+
+  /// A run that is about to be accepted takes its place in the queue here. One request after the
+  /// other passes, so the bound is exact.
+  void pass_on(const session_id& id, session_mail mail) {
+    const auto* turn = std::get_if<session::accept_turn>(&mail.body);
+    if (turn != nullptr && !mail.place && !take_place(mail, turn->run)) {
+      if (turn->key.empty())
+        return refuse_full(mail.accepted);
+      mail.queue_full = true; // The first of two requests may have been accepted meanwhile.
+    }
+    deliver(id, std::move(mail));
+  }
+  void pass_on(const run_id& id, run_mail mail) {
+    if (std::holds_alternative<std::shared_ptr<run_granted>>(mail.body)
+        || std::holds_alternative<cancel_run>(mail.body))
+      leave_queue(mail.workspace, id);
+    deliver(id, std::move(mail));
+  }
 
   void deliver(const session_id& id, session_mail mail) {
     sessions_.deliver(id.value, std::move(mail),
@@ -511,7 +563,7 @@ private:
   host<workspace_actor, workspace_mail> workspaces_;
   host<audit_actor, audit_mail> audits_;
   std::unordered_map<std::string, known_names> names_known_;
-  std::set<std::string> full_; // Workspaces whose queue is full.
+  queue_places places_;
   std::deque<std::pair<std::int64_t, stream_id>> idle_;
   bool tick_asked_ = false, draining_ = false;
 };

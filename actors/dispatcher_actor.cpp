@@ -111,17 +111,25 @@ private:
     auto id = entry.run.value;
     if (line.size() > carried_max)
       entry.fact = nullptr, entry.accepting = nullptr; // A long queue keeps ids only.
+    if (!entry.counted)
+      caf::anon_send(services_->directory, runs_waiting{entry.workspace, {entry.run}});
     p.at = line.insert(line.end(), waiting_run{++arrivals_, std::move(entry)});
     runs_[id] = std::move(p);
-    count(queue, +1, runs_[id].workspace);
+    count(queue, +1);
     dispatch();
   }
 
   void forget(const run_id& run) {
     auto known = runs_.find(run.value);
-    if (known == runs_.end() || known->second.slot)
+    if (known == runs_.end())
       return;
+    if (known->second.slot) {
+      known->second.next.reset();
+      return;
+    }
     remove_waiting(known->second);
+    caf::anon_send(services_->directory,
+                   run_left_queue{workspace_id{known->second.workspace}, run});
     runs_.erase(known);
   }
 
@@ -131,19 +139,15 @@ private:
     line->second.erase(p.at);
     if (line->second.empty())
       queue.lanes.erase(line);
-    count(queue, -1, p.workspace);
+    count(queue, -1);
     if (queue.size == 0)
       queues_.erase(p.workspace);
   }
 
-  void count(workspace_queue& queue, int by, const std::string& workspace) {
+  void count(workspace_queue& queue, int by) {
     queue.size += static_cast<std::size_t>(by);
     services_->counters.queued_runs.fetch_add(static_cast<std::uint64_t>(by),
                                               std::memory_order_relaxed);
-    auto max = services_->settings.max_queued;
-    bool full = queue.size >= max, was_full = queue.size - static_cast<std::size_t>(by) >= max;
-    if (full != was_full)
-      caf::anon_send(services_->directory, queue_level{workspace_id{workspace}, queue.size});
   }
 
   // -- giving out ------------------------------------------------------------------------------

@@ -81,6 +81,7 @@ engine_stats engine::stats() const {
   out.append_groups = c.append_groups.load(std::memory_order_relaxed);
   out.rejected_appends = c.rejected_appends.load(std::memory_order_relaxed);
   out.live_actors = c.live_actors.load(std::memory_order_relaxed);
+  out.waiting_runs = c.waiting_runs.load(std::memory_order_relaxed);
   out.queued_runs = c.queued_runs.load(std::memory_order_relaxed);
   out.running_runs = c.running_runs.load(std::memory_order_relaxed);
   out.live_processes = c.live_processes.load(std::memory_order_relaxed);

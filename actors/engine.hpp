@@ -168,6 +168,7 @@ struct engine_parts {
 struct engine_stats {
   std::uint64_t appended_events = 0, append_groups = 0, rejected_appends = 0;
   std::uint64_t live_actors = 0, queued_runs = 0, running_runs = 0, live_processes = 0;
+  std::uint64_t waiting_runs = 0; ///< What max_queued bounds: queued_runs, and what is on its way.
   std::uint64_t recovered_streams = 0;
 };
 

@@ -3,6 +3,7 @@
 #include "actors/engine.hpp"
 #include "actors/harness/harness.hpp"
 #include "actors/harness/protocol.hpp"
+#include "actors/held_place.hpp"
 #include "events/recipe.hpp"
 
 #include <caf/allowed_unsafe_message_type.hpp>
@@ -71,7 +72,8 @@ struct session_mail {
   std::shared_ptr<start_run_request> unpinned;
   /// accept_turn of a fork: the step's key, to be looked up in the parent before it is decided on.
   std::optional<std::string> fork_at;
-  bool queue_full = false;  ///< Only what is known already may be answered.
+  held_place place; ///< With accept_turn: the run's in the queue, without which none is accepted.
+  bool queue_full = false;  ///< No place is left: only what is known already may be answered.
   session::outcome decided; ///< Set by the actor between decision and commit.
 };
 using session_actor = caf::typed_actor<caf::reacts_to<session_mail>, caf::reacts_to<append_done>,
@@ -90,6 +92,7 @@ struct dispatch_entry {
       fact;             ///< May be null: then the run reads it from the ledger.
   record_ptr accepting; ///< May be null, likewise.
   bool alone = false;   ///< In a process of its own.
+  bool counted = false; ///< It has its place in the queue; otherwise the directory is told.
   bool again = false;   ///< Asked by the run itself after an attempt: counts also while a slot is
                         ///< assigned, once that is released.
 };
@@ -333,9 +336,21 @@ struct wake_stream { ///< Recovery or a timer: see what its state asks for.
   stream_id stream;
   bool timer = false;
 };
-struct queue_level {
+/// What the directory counts against `runs.max_queued` (actors/queue_places.hpp): a request was not
+/// accepted after all, or was known.
+struct place_returned {
   workspace_id workspace;
-  std::size_t queued = 0;
+  run_id run;
+};
+/// These runs wait: after a restart, or for another attempt.
+struct runs_waiting {
+  workspace_id workspace;
+  std::vector<run_id> runs;
+};
+/// It waits no more, and gets no worker either.
+struct run_left_queue {
+  workspace_id workspace;
+  run_id run;
 };
 /// A request of the engine's callers.
 struct directory_request {
@@ -357,7 +372,8 @@ using directory_actor =
     caf::typed_actor<caf::reacts_to<directory_request>, caf::reacts_to<to_session>,
                      caf::reacts_to<to_run>, caf::reacts_to<to_agent>, caf::reacts_to<entity_idle>,
                      caf::reacts_to<entity_left>, caf::reacts_to<entity_broken>,
-                     caf::reacts_to<wake_stream>, caf::reacts_to<queue_level>,
+                     caf::reacts_to<wake_stream>, caf::reacts_to<place_returned>,
+                     caf::reacts_to<runs_waiting>, caf::reacts_to<run_left_queue>,
                      caf::reacts_to<tick_atom>, caf::reacts_to<drain_atom>>;
 
 /// Due times of passivated and live entities alike.
@@ -411,7 +427,9 @@ CAF_ALLOW_UNSAFE_MESSAGE_TYPE(runledger::entity_idle)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(runledger::entity_left)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(runledger::entity_broken)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(runledger::wake_stream)
-CAF_ALLOW_UNSAFE_MESSAGE_TYPE(runledger::queue_level)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(runledger::place_returned)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(runledger::runs_waiting)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(runledger::run_left_queue)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(runledger::directory_request)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(runledger::arm_timer)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(runledger::take_artifact_mail)

@@ -510,6 +510,8 @@ private:
   void perform(run_mail&, const run::announce_end&) {
     let_go(true);
     session_mail mail;
+    if (!launched_) // It may wait for a slot that it does not need any more.
+      caf::anon_send(services_->dispatcher, forget_run{id_});
     mail.origin.causation_id = stream_.value + ':' + std::to_string(head_.seq);
     mail.origin.principal = "system";
     mail.workspace = workspace_;

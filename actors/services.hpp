@@ -13,7 +13,8 @@ namespace runledger {
 /// Counters that actors keep for engine::stats; atomics, because other threads read them.
 struct engine_counters {
   std::atomic<std::uint64_t> appended_events{0}, append_groups{0}, rejected_appends{0};
-  std::atomic<std::uint64_t> live_actors{0}, queued_runs{0}, running_runs{0}, live_processes{0};
+  std::atomic<std::uint64_t> live_actors{0}, waiting_runs{0}, queued_runs{0}, running_runs{0},
+      live_processes{0};
   std::atomic<std::uint64_t> recovered_streams{0};
   std::atomic<bool> recovered{false};
 };

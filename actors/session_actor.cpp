@@ -26,7 +26,8 @@ public:
 
   behavior_type make_behavior() override {
     load();
-    perform(session::recover(state_));
+    report_waiting();
+    perform(session::recover(state_), false);
     return {[this](session_mail& mail) {
               // The run's end is durable: who waits for it need not wait for the session's own
               // event.
@@ -48,8 +49,8 @@ private:
   bool decide_mail(session_mail& mail, std::vector<session::event>& facts) {
     if (std::holds_alternative<std::monostate>(mail.body))
       return true; // Awake is all that was asked.
-    if (too_many_turns(mail)) {
-      mail.accepted.refuse(errc::queue_full, "Too many runs wait.");
+    if (queue_full_for(mail)) {
+      mail.accepted.refuse(errc::queue_full, "Too many runs wait in this workspace.");
       rest();
       return false;
     }
@@ -61,6 +62,10 @@ private:
     auto decided = session::decide(state_, asked);
     if (!decided) {
       answer_refusal(mail, decided.error());
+      return false;
+    }
+    if (accepts(mail) && !decided->replayed && !mail.place) {
+      ask_for_place(mail);
       return false;
     }
     facts = std::move(decided->facts);
@@ -82,6 +87,7 @@ private:
     pin.session = id_;
     pin.accepted = std::move(mail.accepted);
     caf::anon_send(services_->directory, to_agent{agent, std::move(pin)});
+    rest(); // Its agent may refuse it.
     return true;
   }
 
@@ -105,16 +111,37 @@ private:
     turn.prompt = std::move(from.prompt);
     turn.initial_state = std::move(from.initial_state);
     turn.fork = std::move(parent->point);
+    mail.fork_at.reset(); // It comes by once more, with its place.
     return true;
   }
 
+  static bool accepts(const session_mail& mail) {
+    return std::holds_alternative<session::accept_turn>(mail.body);
+  }
+
   /// A turn that is known already is answered also when nothing new is taken.
-  bool too_many_turns(const session_mail& mail) const {
+  bool queue_full_for(const session_mail& mail) const {
     const auto* turn = std::get_if<session::accept_turn>(&mail.body);
-    if (turn == nullptr || session::find(state_, turn->run) != nullptr)
-      return false;
-    return mail.queue_full
-           || state_.turns.size() - state_.first_open > services_->settings.max_queued;
+    return turn != nullptr && mail.queue_full && session::find(state_, turn->run) == nullptr;
+  }
+
+  /// A message or fork that would be accepted: it comes back with its place, or with queue_full.
+  void ask_for_place(session_mail& mail) {
+    caf::anon_send(services_->directory, to_session{id_, std::move(mail)});
+    rest(); // It may be refused there.
+  }
+
+  /// Turns behind the current one wait for certain; of that one the dispatcher knows.
+  void report_waiting() {
+    runs_waiting waiting;
+    if (state_.at == session::phase::active)
+      for (auto i = state_.first_open + 1; i < state_.turns.size(); ++i)
+        if (!state_.turns[i].ended())
+          waiting.runs.push_back(state_.turns[i].run);
+    if (waiting.runs.empty())
+      return;
+    waiting.workspace = state_.workspace;
+    caf::anon_send(services_->directory, std::move(waiting));
   }
 
   void after_commit(const record_ptr& r) {
@@ -136,8 +163,10 @@ private:
   /// Effects first, then the answers: an answer may bring the next request at once.
   void settle(session_mail& mail) {
     if (std::holds_alternative<std::monostate>(mail.body))
-      perform(session::recover(state_));
-    perform(mail.decided.effects);
+      perform(session::recover(state_), false);
+    if (!mail.decided.replayed)
+      mail.place.keep();
+    perform(mail.decided.effects, true);
     fail_point("before_answer");
     std::visit(overloaded{[&](const session::accept_turn& ask) { answer_accepted(mail, ask); },
                           [&](const session::cancel&) {
@@ -211,6 +240,7 @@ private:
   }
 
   void refuse(session_mail& mail, errc code, const read_error* damage) {
+    mail.place.reset(); // Before a successor reads what became of the turn.
     mail.accepted(refusal_of(code, damage));
     mail.changed(refusal_of(code, damage));
     if (damage == nullptr
@@ -220,15 +250,16 @@ private:
     rest();
   }
 
-  void perform(const std::vector<session::effect>& effects) {
+  /// `counted`: a turn that is dispatched has its place in the queue since its acceptance.
+  void perform(const std::vector<session::effect>& effects, bool counted) {
     for (const auto& one : effects)
-      std::visit(overloaded{[&](const session::dispatch_current&) { dispatch(); },
+      std::visit(overloaded{[&](const session::dispatch_current&) { dispatch(counted); },
                             [&](const session::cancel_runs&) { cancel_all(); },
                             [&](const session::finish_cancel&) { finish_cancel(); }},
                  one);
   }
 
-  void dispatch() {
+  void dispatch(bool counted) {
     const auto* turn = session::current(state_);
     if (turn == nullptr || state_.at != session::phase::active)
       return;
@@ -237,6 +268,7 @@ private:
     entry.session = id_;
     entry.workspace = state_.workspace;
     entry.turn = turn->number;
+    entry.counted = counted;
     entry.accepted_seq = turn->seq;
     entry.agent = state_.agent;
     entry.agent_version = state_.agent_version;

@@ -63,6 +63,9 @@ void append_engine(writer& to, const engine_stats& s) {
   to.counter("runledger_ledger_rejected_appends_total", "Appends that the fold refused.",
              s.rejected_appends);
   to.gauge("runledger_live_actors", "Entities in memory.", s.live_actors);
+  to.gauge("runledger_waiting_runs",
+           "Runs that wait for their turn in session or queue: what runs.max_queued bounds.",
+           s.waiting_runs);
   to.gauge("runledger_queued_runs", "Runs that wait for a worker.", s.queued_runs);
   to.gauge("runledger_running_runs", "Runs that execute.", s.running_runs);
   to.gauge("runledger_live_processes", "Harness processes.", s.live_processes);

@@ -311,6 +311,7 @@ void simulation::check_leaks() {
     if (left != 0)
       world_.judge.complain(std::to_string(left) + ' ' + what + " at rest");
   };
+  none(c.waiting_runs.load(), "runs hold a place in the queue");
   none(c.queued_runs.load(), "runs are queued");
   none(c.running_runs.load(), "runs are assigned");
   none(c.live_actors.load(), "entities have an actor");
