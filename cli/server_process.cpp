@@ -5,6 +5,7 @@
 #include "cli/version.hpp"
 #include "http/key_loading.hpp"
 #include "http/routes/table.hpp"
+#include "http/trusted_proxies.hpp"
 
 #include <boost/asio/ip/tcp.hpp>
 
@@ -97,6 +98,11 @@ std::optional<std::string> bootstrap_key() {
   return text != nullptr && *text != '\0' ? std::optional<std::string>{text} : std::nullopt;
 }
 
+void log_answer(const http::answered_request& a) {
+  spdlog::debug("{} {} {} in {} us, client {}, {}", http::name_of(a.method), a.pattern,
+                static_cast<unsigned>(a.code), a.took.count(), a.client, a.id);
+}
+
 void ignore_signal(int) {}
 
 } // namespace
@@ -169,6 +175,13 @@ void server_process::make_edge() {
     edge_->figures().write_prometheus(out);
     refusals_.append_metrics(out);
   };
+  if (spdlog::should_log(spdlog::level::debug))
+    edge_->on_answer(log_answer);
+  http::trusted_proxies proxies;
+  for (const auto& each : settings_.http.trusted_proxies)
+    if (const auto added = proxies.add(each); !added)
+      throw std::runtime_error(fmt::format("http.trusted_proxies: {} {}", each, added.error()));
+  edge_->trust(std::move(proxies));
 }
 
 void server_process::listen() {

@@ -3,6 +3,7 @@
 #include "cli/settings_file.hpp"
 #include "cli/settings_table.hpp"
 #include "cli/settings_values.hpp"
+#include "http/trusted_proxies.hpp"
 
 #include <algorithm>
 #include <cstdlib>
@@ -229,6 +230,10 @@ private:
                           "travel readable. Set `http.tls.certificate` and `http.tls.key`, or "
                           "`http.allow_plaintext = true` behind a proxy that has TLS",
                           to_string(s.listen)));
+    for (const auto& each : s.http.trusted_proxies)
+      if (const auto added = http::trusted_proxies{}.add(each); !added)
+        problem(origin_of("http.trusted_proxies"),
+                fmt::format("`http.trusted_proxies`: {} {}", show_text(each), added.error()));
     if (s.sandbox.mode == sandbox_mode::none && !s.sandbox.allow_none)
       problem(origin_of("sandbox.mode"),
               "`sandbox.mode` is none, which needs `sandbox.allow_none`");

@@ -105,7 +105,7 @@ const key_spec specs[] = {
     {"http.tls.key", path, "", 0, 0, "", "PEM file of the private key",
      in<&settings::http, &http_group::tls_key>},
     {"http.trusted_proxies", list, "", 0, 0, "",
-     "Addresses or networks whose X-Forwarded-For is believed",
+     "Addresses or networks of proxies: their X-Forwarded-For and -Proto are believed",
      in<&settings::http, &http_group::trusted_proxies>},
     {"http.allow_plaintext", boolean, "false", 0, 0, "",
      "Listen beyond loopback without TLS: keys travel readable",

@@ -66,12 +66,15 @@ void input_buffer::append(std::string_view bytes) {
   }
 }
 
-connection::connection(edge& owner, std::string peer, std::string address_key, admission how)
+connection::connection(edge& owner, const address& peer, admission how)
     : edge_(owner),
       kept_edge_(owner.shared_from_this()),
-      peer_(std::move(peer)),
-      address_key_(std::move(address_key)),
-      admission_(how) {}
+      peer_(plain(peer)),
+      peer_name_(peer_.to_string()),
+      from_proxy_(owner.proxies.trusts(peer_)),
+      admission_(how) {
+  request_.client_ = peer_name_;
+}
 
 connection::~connection() = default;
 
@@ -80,7 +83,6 @@ void connection::open() {
   place_ = edge_.connections.insert(edge_.connections.end(), shared_from_this());
   if (admission_ == admission::served) {
     ++edge_.figures.connections_open;
-    ++edge_.per_address[address_key_];
   } else {
     ++edge_.refusing;
   }
@@ -126,15 +128,15 @@ void connection::close() {
   close_socket();
   on_abandoned_ = nullptr;
   on_stream_writable_ = nullptr;
+  leave_client();
   edge_.body_bytes -= std::exchange(body_charged_, 0); // A read into it may still be outstanding.
   if (!listed_)
     return;
   listed_ = false;
   if (admission_ == admission::served) {
     --edge_.figures.connections_open;
-    auto entry = edge_.per_address.find(address_key_);
-    if (--entry->second == 0)
-      edge_.per_address.erase(entry);
+    if (!from_proxy_)
+      edge_.leave_place(client_key(peer_));
   } else {
     --edge_.refusing;
   }
@@ -279,7 +281,8 @@ void connection::prepare_request() {
   rq.pattern_ = {};
   rq.body_ = {};
   rq.id_ = request_id_;
-  rq.peer_ = peer_;
+  rq.client_ = peer_name_;
+  rq.forwarded_scheme_ = {};
   rq.param_count_ = 0;
   rq.queries_.clear();
   rq.decoded_.clear();
@@ -290,8 +293,33 @@ void connection::prepare_request() {
   if_none_match_.assign(head_.if_none_match);
 }
 
-/// Everything that can be said before the body: route, key, scope, media type, length.
+/// Takes over what the proxy says of the client, whose request under way counts as a connection of
+/// its own would. False: it has too many.
+bool connection::admit_forwarded() {
+  const auto from = edge_.proxies.origin_of(peer_, request_.fields_);
+  request_.forwarded_scheme_ = from.scheme;
+  if (edge_.proxies.trusts(from.client))
+    return true; // The proxy's own requests.
+  client_name_ = from.client.to_string();
+  request_.client_ = client_name_;
+  auto key = client_key(from.client);
+  if (!edge_.take_place(key)) {
+    ++edge_.figures.refused_over_address;
+    return false;
+  }
+  client_held_ = std::move(key);
+  return true;
+}
+
+void connection::leave_client() {
+  if (!client_held_.empty())
+    edge_.leave_place(std::exchange(client_held_, {}));
+}
+
+/// Everything that can be said before the body: client, route, key, scope, media type, length.
 std::optional<http::problem> connection::admit() {
+  if (from_proxy_ && !admit_forwarded())
+    return http::problem::of(fault::too_many_connections_per_address);
   const auto match = edge_.routes.find(request_);
   switch (match.what) {
     case router::outcome::bad_path:

@@ -8,6 +8,7 @@
 #include "http/refused_call.hpp"
 #include "http/reply.hpp"
 #include "http/server.hpp"
+#include "http/trusted_proxies.hpp"
 
 #include <ctime>
 #include <list>
@@ -38,6 +39,8 @@ struct edge : std::enable_shared_from_this<edge> {
   counters figures;
   std::vector<std::shared_ptr<listener>> listeners;
   std::list<std::shared_ptr<connection>> connections;
+  trusted_proxies proxies;
+  /// By client_key: its connections, and its requests under way through trusted proxies.
   std::unordered_map<std::string, std::size_t> per_address;
   std::uint64_t body_bytes = 0; // Memory of all bodies that are being read or handled.
   std::size_t refusing = 0;     // Connections that only get told that there are too many.
@@ -46,6 +49,7 @@ struct edge : std::enable_shared_from_this<edge> {
   std::unique_ptr<net::steady_timer> patience;
   std::function<void(std::string_view)> complain;
   refusal_listener refused;
+  std::function<void(const answered_request&)> note_answer;
 
   /// `Server` and `Date` as header lines; made anew once a second.
   std::string_view common_lines();
@@ -53,6 +57,9 @@ struct edge : std::enable_shared_from_this<edge> {
   void make_request_id(std::string& out);
   /// Ends a drain if nothing is left to wait for.
   void check_drained();
+  /// One more connection or request of this client; false if it has too many.
+  bool take_place(const std::string& client);
+  void leave_place(const std::string& client);
 
 private:
   std::time_t common_second_ = 0;
@@ -92,7 +99,7 @@ class connection : public std::enable_shared_from_this<connection>, private dead
 public:
   enum class admission : std::uint8_t { served, over_total, over_address };
 
-  connection(edge& owner, std::string peer, std::string address_key, admission how);
+  connection(edge& owner, const address& peer, admission how);
   ~connection() override;
 
   /// Enters the edge's list and begins. The list holds the connection from here on.
@@ -168,6 +175,8 @@ private:
   bool step_head();
   bool begin_request();
   void prepare_request();
+  bool admit_forwarded();
+  void leave_client();
   std::optional<http::problem> admit();
   std::optional<http::problem> check_body_head() const;
   bool read_queries();
@@ -196,6 +205,7 @@ private:
   bool etag_matches(std::string_view list, std::string_view etag) const;
   void stream_chunk(std::string_view text);
   void tell_writable();
+  void note_answer(steady::time_point now) const;
   void begin_lingering();
   void close();
   std::uint64_t body_limit() const;
@@ -203,8 +213,12 @@ private:
   edge& edge_;
   const std::shared_ptr<edge>
       kept_edge_; // A reply may hold this connection longer than the server lives.
-  std::string peer_, address_key_;
+  const address peer_;
+  const std::string peer_name_;
+  const bool from_proxy_; // A trusted one: its requests count for their clients.
   const admission admission_;
+  std::string client_name_; // What the proxy says of the present request.
+  std::string client_held_; // The place that it holds; empty: none.
   std::list<std::shared_ptr<connection>>::iterator place_;
   phase phase_ = phase::handshake;
   bool listed_ = false;

@@ -313,12 +313,22 @@ bool connection::refill_from_file() {
   return true;
 }
 
+void connection::note_answer(steady::time_point now) const {
+  if (edge_.note_answer)
+    edge_.note_answer({request_.method_, route_ != nullptr ? route_->pattern : "-", status_,
+                       std::chrono::duration_cast<std::chrono::microseconds>(now - started_),
+                       request_.client_, request_id_});
+}
+
 /// The answer is out. Counts it, and makes ready for the next request or for the end.
 bool connection::finish_request() {
   const auto now = steady::now();
   edge_.figures.answered(route_, status_);
   if (route_ != nullptr)
     edge_.figures.timed(route_, now - started_);
+  note_answer(now);
+  leave_client();
+  request_.client_ = peer_name_;
   route_ = nullptr;
   request_.method_ = verb::get;
   call_by_.reset();
@@ -374,7 +384,9 @@ bool connection::answer_stream(const sse_options& options) {
   stream_closing_ = false;
   on_abandoned_ = nullptr;
   ++edge_.figures.streams_open;
+  const auto now = steady::now();
   edge_.figures.answered(route_, status_);
+  note_answer(now);
   set_deadline(edge_.bounds.stream_comment_interval);
   if (options.retry.count() > 0)
     stream_chunk(fmt::format("retry: {}\n\n", options.retry.count()));

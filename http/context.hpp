@@ -50,7 +50,7 @@ struct route_context {
   key_ring& keys;
   const url_signer& urls;
   std::string data_dir;        ///< Absolute.
-  std::string scheme = "http"; ///< Of links to this server.
+  std::string scheme = "http"; ///< Of links to this server, unless a trusted proxy says another.
   recipe_rules recipes = {};
 
   // Set before the stage is `serving`; handlers of keyed routes run from then on only.

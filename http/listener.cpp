@@ -20,8 +20,8 @@ constexpr std::size_t max_refusing = 256; // Beyond: closed without a word.
 /// HTTP over a bare socket.
 class plain_connection final : public connection {
 public:
-  plain_connection(edge& owner, std::string peer, std::string key, admission how, tcp_socket socket)
-      : connection(owner, std::move(peer), std::move(key), how), socket_(std::move(socket)) {}
+  plain_connection(edge& owner, const address& peer, admission how, tcp_socket socket)
+      : connection(owner, peer, how), socket_(std::move(socket)) {}
 
 private:
   void start_handshake() override { ready(); }
@@ -61,10 +61,9 @@ private:
 /// HTTP over TLS.
 class tls_connection final : public connection {
 public:
-  tls_connection(edge& owner, std::string peer, std::string key, admission how, tcp_socket socket,
+  tls_connection(edge& owner, const address& peer, admission how, tcp_socket socket,
                  ssl::context& context)
-      : connection(owner, std::move(peer), std::move(key), how),
-        stream_(std::move(socket), context) {}
+      : connection(owner, peer, how), stream_(std::move(socket), context) {}
 
 private:
   void start_handshake() override {
@@ -100,19 +99,6 @@ private:
 
   ssl::stream<tcp_socket> stream_;
 };
-
-/// What counts as one address: all of IPv4, the network half of IPv6.
-std::string key_of(const net::ip::address& address) {
-  if (address.is_v6()) {
-    const auto v6 = address.to_v6();
-    const auto bytes = v6.to_bytes();
-    if (v6.is_v4_mapped())
-      return std::string(bytes.begin() + 12, bytes.end());
-    return std::string(bytes.begin(), bytes.begin() + 8);
-  }
-  const auto bytes = address.to_v4().to_bytes();
-  return std::string(bytes.begin(), bytes.end());
-}
 
 } // namespace
 
@@ -187,14 +173,12 @@ void listener::pause() {
 void listener::admit(tcp_socket socket, const tcp::endpoint& peer) {
   auto& figures = edge_.figures;
   ++figures.connections_accepted;
-  std::string key = key_of(peer.address());
   auto how = connection::admission::served;
-  const auto held = edge_.per_address.find(key);
   if (figures.connections_open >= edge_.bounds.max_connections) {
     how = connection::admission::over_total;
     ++figures.refused_over_total;
-  } else if (held != edge_.per_address.end()
-             && held->second >= edge_.bounds.max_connections_per_address) {
+  } else if (!edge_.proxies.trusts(peer.address())
+             && !edge_.take_place(client_key(peer.address()))) {
     how = connection::admission::over_address;
     ++figures.refused_over_address;
   }
@@ -202,14 +186,12 @@ void listener::admit(tcp_socket socket, const tcp::endpoint& peer) {
     return; // The socket closes itself.
   error_code ignored;
   socket.set_option(tcp::no_delay(true), ignored);
-  std::string name = peer.address().to_string();
   std::shared_ptr<connection> made;
   if (security_)
-    made = std::make_shared<tls_connection>(edge_, std::move(name), std::move(key), how,
-                                            std::move(socket), security_->context);
+    made = std::make_shared<tls_connection>(edge_, peer.address(), how, std::move(socket),
+                                            security_->context);
   else
-    made = std::make_shared<plain_connection>(edge_, std::move(name), std::move(key), how,
-                                              std::move(socket));
+    made = std::make_shared<plain_connection>(edge_, peer.address(), how, std::move(socket));
   made->open();
 }
 

@@ -87,8 +87,11 @@ public:
   std::string_view id() const { return id_; }
   /// Null on a public route. Keeping the pointer is allowed.
   const principal_ptr& caller() const { return caller_; }
-  /// The address of the peer, without the port.
-  std::string_view peer() const { return peer_; }
+  /// The address of the client, without the port: the peer's, or what a trusted proxy says.
+  std::string_view client() const { return client_; }
+  /// The scheme under which the client reached a trusted proxy; empty: it came directly, or the
+  /// proxy does not say.
+  std::string_view forwarded_scheme() const { return forwarded_scheme_; }
 
 private:
   friend class connection;
@@ -102,7 +105,7 @@ private:
   static constexpr std::size_t max_params = 8;
 
   verb method_ = verb::get;
-  std::string_view path_, pattern_, raw_query_, body_, id_, peer_;
+  std::string_view path_, pattern_, raw_query_, body_, id_, client_, forwarded_scheme_;
   std::array<path_parameter, max_params> params_{};
   std::size_t param_count_ = 0;
   std::vector<query_parameter> queries_;

@@ -2,6 +2,7 @@
 
 #include "http/connection.hpp"
 #include "http/listener.hpp"
+#include "http/trusted_proxies.hpp"
 
 #include <utility>
 
@@ -48,6 +49,20 @@ void edge::make_request_id(std::string& out) {
   }
 }
 
+bool edge::take_place(const std::string& client) {
+  auto& held = per_address[client];
+  if (held >= bounds.max_connections_per_address)
+    return false;
+  ++held;
+  return true;
+}
+
+void edge::leave_place(const std::string& client) {
+  const auto entry = per_address.find(client);
+  if (--entry->second == 0)
+    per_address.erase(entry);
+}
+
 void edge::check_drained() {
   if (!drained || !connections.empty())
     return;
@@ -72,6 +87,14 @@ void server::on_complaint(std::function<void(std::string_view)> callback) {
 
 void server::on_refusal(refusal_listener callback) {
   edge_->refused = std::move(callback);
+}
+
+void server::on_answer(std::function<void(const answered_request&)> callback) {
+  edge_->note_answer = std::move(callback);
+}
+
+void server::trust(trusted_proxies proxies) {
+  edge_->proxies = std::move(proxies);
 }
 
 std::uint16_t server::listen(const std::string& address, std::uint16_t port) {

@@ -18,6 +18,7 @@
 namespace runledger::http {
 
 struct edge;
+class trusted_proxies;
 
 /// Bounds on what a client can make the server do. The defaults are the contract's.
 struct limits {
@@ -28,9 +29,11 @@ struct limits {
   std::uint64_t bundle_limit = 512ull * 1024 * 1024; // The same for routes with body_kind::bytes.
   std::uint64_t body_memory =
       1024ull * 1024 * 1024; // Bodies of all connections together; beyond: 503.
-  std::chrono::milliseconds body_timeout{30'000};  // For each next KiB of a body: 408.
-  std::size_t max_connections = 10'000;            // Beyond: 503.
-  std::size_t max_connections_per_address = 1'000; // Beyond: 429. Of IPv6 the first 64 bits count.
+  std::chrono::milliseconds body_timeout{30'000}; // For each next KiB of a body: 408.
+  std::size_t max_connections = 10'000;           // Beyond: 503.
+  /// Beyond: 429. Of IPv6 the first 64 bits count. A request under way that came through a trusted
+  /// proxy counts for its client as a connection of its own would; the proxy's connections do not.
+  std::size_t max_connections_per_address = 1'000;
   std::chrono::milliseconds request_timeout{30'000}; // From the whole request to the answer: 503.
   std::chrono::milliseconds keep_alive_timeout{75'000}; // Between requests: closed.
   std::chrono::milliseconds write_timeout{30'000};      // Without the client taking a byte: closed.
@@ -38,6 +41,16 @@ struct limits {
   std::size_t stream_buffer = 256 * 1024;               // Bytes waiting in one event stream.
   std::chrono::milliseconds stream_comment_interval{
       10'000}; // Between comment lines in event streams.
+};
+
+/// One request that was answered, for the log. Valid during the call.
+struct answered_request {
+  verb method = verb::get;
+  std::string_view pattern; ///< Of its route: paths may hold what a log must not; `-`: none.
+  status code = status::ok;
+  std::chrono::microseconds took{0};
+  std::string_view client; ///< Its address.
+  std::string_view id;
 };
 
 /// Certificate chain and private key, PEM files.
@@ -65,6 +78,10 @@ public:
   /// Called for every refused call that would have changed something, before its answer goes out.
   /// Optional; must not block.
   void on_refusal(refusal_listener callback);
+  /// Called for each answer that is out (an event stream: when it begins). Optional.
+  void on_answer(std::function<void(const answered_request&)> callback);
+  /// Whose word on clients counts; before listen(). Nobody's otherwise.
+  void trust(trusted_proxies proxies);
 
   /// Opens a listener and accepts from now on. `port` 0: any free one. Returns the port. Throws
   /// boost::system::system_error (address in use, bad certificate).

@@ -25,7 +25,8 @@ void run_log_events(route_context& c, const request& rq, reply r) {
 }
 
 void run_log_link(route_context& c, const request& rq, reply r) {
-  auto origin = c.scheme + "://" + std::string{rq.header("Host").value_or("localhost")};
+  auto origin = std::string{rq.forwarded_scheme().empty() ? c.scheme : rq.forwarded_scheme()}
+                + "://" + std::string{rq.header("Host").value_or("localhost")};
   answer_here(
       c, std::move(r),
       [&c, origin = std::move(origin), workspace = workspace_id{rq.caller()->workspace},

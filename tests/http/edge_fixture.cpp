@@ -22,7 +22,8 @@ void give_request(route_context&, const request& rq, reply answer) {
       .member("pattern", rq.pattern())
       .member("body", rq.body())
       .member("id", rq.id())
-      .member("peer", rq.peer())
+      .member("client", rq.client())
+      .member("scheme", rq.forwarded_scheme())
       .member("caller", rq.caller() ? rq.caller()->key_id : "");
   for (const auto* name : {"id", "word", "other"})
     if (!rq.param(name).empty())
@@ -134,12 +135,20 @@ toy_authenticator::authenticate(std::string_view authorization, std::string_view
   return auth_refusal{key.empty() ? "No key was given." : "The key is not known."};
 }
 
-void edge_fixture::start(limits bounds) {
+void edge_fixture::start(limits bounds, const std::vector<std::string>& proxies) {
   io_ = std::make_unique<net::io_context>(1);
   work_.emplace(io_->get_executor());
   server_ = std::make_unique<server>(*io_, bounds, toy_routes(), keys_,
                                      reinterpret_cast<route_context&>(toy_));
   server_->on_complaint([this](std::string_view text) { complaints_.emplace_back(text); });
+  trusted_proxies trusted;
+  for (const auto& each : proxies)
+    ASSERT_TRUE(trusted.add(each));
+  server_->trust(std::move(trusted));
+  server_->on_answer([this](const answered_request& a) {
+    clients_.push_back(std::string{a.client} + ' ' + std::string{a.pattern} + ' '
+                       + std::to_string(static_cast<unsigned>(a.code)));
+  });
   port_ = server_->listen("127.0.0.1", 0);
   thread_ = std::thread([this] { io_->run(); });
 }

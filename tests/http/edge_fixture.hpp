@@ -2,6 +2,7 @@
 
 #include "http/net.hpp"
 #include "http/server.hpp"
+#include "http/trusted_proxies.hpp"
 #include "tests/http/edge_client.hpp"
 
 #include <gtest/gtest.h>
@@ -53,8 +54,8 @@ class edge_fixture : public testing::Test {
 protected:
   ~edge_fixture() override { stop(); }
 
-  /// Starts the server with these limits.
-  void start(limits bounds = {});
+  /// Starts the server with these limits, behind these proxies.
+  void start(limits bounds = {}, const std::vector<std::string>& proxies = {});
   /// Stops server and thread; also done at the end of each test.
   void stop();
 
@@ -81,6 +82,7 @@ protected:
   std::unique_ptr<server> server_;
   std::uint16_t port_ = 0;
   std::vector<std::string> complaints_; // HTTP thread only.
+  std::vector<std::string> clients_;    // Likewise: `client pattern status` of each answer.
 
 private:
   std::optional<net::executor_work_guard<net::io_context::executor_type>> work_;

@@ -214,7 +214,7 @@ TEST_F(edge_request, DoesNotContinueWhatItRefuses) {
 TEST_F(edge_request, NamesPeerAndRequest) {
   auto client = connect();
   const auto first = client.ask(get("/open", "X-TEST: \t value \r\n"));
-  EXPECT_EQ(member(first.body, "peer"), "127.0.0.1");
+  EXPECT_EQ(member(first.body, "client"), "127.0.0.1");
   EXPECT_EQ(member(first.body, "x_test"), "value");
   EXPECT_EQ(member(first.body, "id"), first.header("Runledger-Request-Id"));
   EXPECT_EQ(first.header("Runledger-Request-Id").size(), 30u);

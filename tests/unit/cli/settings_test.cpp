@@ -180,6 +180,22 @@ TEST(settings, plaintext_beyond_loopback_needs_a_word) {
   EXPECT_THAT(problems_of(file("http.tls.key = 'k'")), ElementsAre(HasSubstr("together")));
 }
 
+// Goal: a proxy that is no address or network ends the start, with its place.
+TEST(settings, trusted_proxies_are_networks) {
+  const auto loaded =
+      load_settings(file("[http]\ntrusted_proxies = ['10.0.0.0/8', '::1', '192.0.2.7']\n"));
+  ASSERT_TRUE(loaded);
+  EXPECT_THAT(loaded->values.http.trusted_proxies, ElementsAre("10.0.0.0/8", "::1", "192.0.2.7"));
+  EXPECT_THAT(
+      problems_of(file("[http]\ntrusted_proxies = ['10.0.0.0/8', '10.0.0.0/33', 'proxy']\n")),
+      ElementsAre(AllOf(StartsWith("s.toml:2:"), HasSubstr("\"10.0.0.0/33\" is no address")),
+                  AllOf(StartsWith("s.toml:2:"), HasSubstr("\"proxy\" is no address"))));
+  settings_sources from;
+  from.flags = {{"http.trusted-proxies", "10.1.0.0/8"}};
+  EXPECT_THAT(problems_of(from), ElementsAre(AllOf(StartsWith("--http.trusted-proxies: "),
+                                                   HasSubstr("did you mean 10.0.0.0/8?"))));
+}
+
 TEST(settings, secrets) {
   const auto loaded =
       load_settings(file("[secrets.a]\nenv = 'SURELY_NOT_SET_7'\nworkspaces = ['w']\n"
