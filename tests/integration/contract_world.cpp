@@ -149,6 +149,25 @@ int world::events_of(const std::string& type, const std::string& stream) const {
   return count;
 }
 
+std::vector<std::string> world::streams_with(const std::string& type) const {
+  sqlite3* file = nullptr;
+  sqlite3_stmt* reading = nullptr;
+  std::vector<std::string> out;
+  if (sqlite3_open_v2((folder / "data/ledger.db").c_str(), &file, SQLITE_OPEN_READONLY, nullptr)
+          == SQLITE_OK
+      && sqlite3_prepare_v2(file, "SELECT stream FROM events WHERE type LIKE ?1 ORDER BY offset",
+                            -1, &reading, nullptr)
+             == SQLITE_OK) {
+    const auto pattern = '%' + type + '%';
+    sqlite3_bind_text(reading, 1, pattern.c_str(), -1, SQLITE_TRANSIENT);
+    while (sqlite3_step(reading) == SQLITE_ROW)
+      out.emplace_back(reinterpret_cast<const char*>(sqlite3_column_text(reading, 0)));
+  }
+  sqlite3_finalize(reading);
+  sqlite3_close(file);
+  return out;
+}
+
 world& shared_world() {
   static world one;
   static const bool up = one.start();

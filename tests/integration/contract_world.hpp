@@ -56,6 +56,8 @@ public:
   std::vector<std::string> timeline(const std::string& session) const;
   /// How often an event of this type is in the ledger of this stream ("" for any stream).
   int events_of(const std::string& type, const std::string& stream = {}) const;
+  /// The streams that have an event of this type, in the order of these in the ledger.
+  std::vector<std::string> streams_with(const std::string& type) const;
 
   test::temp_folder folder;
   test::server_process server;

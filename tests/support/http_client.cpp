@@ -124,6 +124,14 @@ bool http_client::connect(deadline until) {
   to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
   int on = 1;
   ::setsockopt(fd_, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+  sockaddr_in from{};
+  from.sin_family = AF_INET;
+  if (!from_.empty()
+      && (::inet_pton(AF_INET, from_.c_str(), &from.sin_addr) != 1
+          || ::bind(fd_, reinterpret_cast<sockaddr*>(&from), sizeof from) != 0)) {
+    close();
+    return false;
+  }
   int error = 0;
   if (::connect(fd_, reinterpret_cast<sockaddr*>(&to), sizeof to) != 0) {
     socklen_t size = sizeof error;

@@ -53,6 +53,8 @@ public:
   http_answer ask(std::string_view method, std::string_view target, std::string_view body = {},
                   const header_list& more = {});
   http_answer get(std::string_view target, const header_list& more = {}) {
+  /// Connections from now on come from this address of loopback.
+  void come_from(std::string address) { from_ = std::move(address); }
     return ask("GET", target, {}, more);
   }
   http_answer post(std::string_view target, std::string_view body, const header_list& more = {}) {
@@ -73,7 +75,7 @@ private:
   void close();
 
   std::uint16_t port_;
-  std::string key_;
+  std::string key_, from_;
   std::chrono::milliseconds patience_ = std::chrono::seconds{20};
   int fd_ = -1;
   std::string pending_; // Read and not taken yet.
