@@ -176,6 +176,7 @@ struct begin_run {
 struct write_lines {
   run_id run;
   std::string lines;
+  std::size_t step_answers = 0; ///< Among them.
 };
 /// The run's work in this slot is over. `clean`: the harness said so itself.
 struct finish_run {
@@ -200,6 +201,10 @@ struct process_silent {
   std::uint64_t process = 0;
   std::string run;
 };
+struct process_flooded { ///< One of several runs wrote more than it may.
+  std::uint64_t process = 0;
+  std::string run, text;
+};
 struct process_gone {
   std::uint64_t process = 0;
   harness::exit_info info;
@@ -213,7 +218,7 @@ struct retire {
 };
 struct worker_mail {
   std::variant<begin_run, write_lines, finish_run, process_ready, process_frames,
-               process_broke_protocol, process_silent, process_gone, retire>
+               process_broke_protocol, process_silent, process_flooded, process_gone, retire>
       body;
 };
 

@@ -467,6 +467,7 @@ private:
 
   void perform(run_mail&, const run::go& e) {
     say(harness::step_go_line(id_.value, e.key, static_cast<std::uint32_t>(e.attempt)));
+    ++step_answers_;
   }
   void perform(run_mail&, const run::give_cached& e) {
     auto known = outcome_of(e.key, e.output, {}, e.source);
@@ -478,6 +479,7 @@ private:
                             : std::string{};
     say(harness::step_cached_line(id_.value, e.key,
                                   output.empty() && files.empty() ? "null" : output, files));
+    ++step_answers_;
   }
   void perform(run_mail&, const run::give_up& e) {
     auto known = outcome_of(e.key, {}, e.error, e.source);
@@ -508,10 +510,10 @@ private:
   void perform(run_mail&, const run::drain& e) { say(harness::cancel_line(id_.value, e.drain_ms)); }
   void perform(run_mail&, const run::stop& e) { let_go(e.clean); }
   void perform(run_mail&, const run::announce_end&) {
-    let_go(true);
-    session_mail mail;
     if (!launched_) // It may wait for a slot that it does not need any more.
       caf::anon_send(services_->dispatcher, forget_run{id_});
+    let_go(true);
+    session_mail mail;
     mail.origin.causation_id = stream_.value + ':' + std::to_string(head_.seq);
     mail.origin.principal = "system";
     mail.workspace = workspace_;
@@ -550,8 +552,10 @@ private:
 
   void flush_lines() {
     if (!lines_.empty() && launched_)
-      caf::anon_send(launched_->by, worker_mail{write_lines{id_, std::move(lines_)}});
+      caf::anon_send(launched_->by,
+                     worker_mail{write_lines{id_, std::move(lines_), step_answers_}});
     lines_.clear();
+    step_answers_ = 0;
   }
 
   void let_go(bool clean) {
@@ -638,9 +642,10 @@ private:
   workspace_id workspace_;
   std::optional<launch_place> launched_;
   std::vector<std::pair<std::string, std::string>>
-      environment_;     // Between the grant and the launch.
-  event_origin origin_; // Of the request that asked for the run, for what follows from it.
-  std::string lines_;   // To the harness, until the round ends.
+      environment_;              // Between the grant and the launch.
+  event_origin origin_;          // Of the request that asked for the run, for what follows from it.
+  std::string lines_;            // To the harness, until the round ends.
+  std::size_t step_answers_ = 0; // Among them.
   std::deque<run_mail> held_;
   record_ptr first_record_;
   std::optional<std::int64_t> armed_;

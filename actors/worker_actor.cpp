@@ -35,6 +35,9 @@ public:
   void on_protocol_error(const harness::protocol_error& error) override {
     send(process_broke_protocol{process_, error.text()});
   }
+  void on_flood(const std::string& run, const harness::protocol_error& error) override {
+    send(process_flooded{process_, run, error.text()});
+  }
   void on_heartbeat_lost(const std::string& run) override { send(process_silent{process_, run}); }
   void on_exit(const harness::exit_info& info) override { send(process_gone{process_, info}); }
 
@@ -145,9 +148,7 @@ private:
       spec.resources.cpu_seconds = static_cast<std::uint64_t>(*ask.how->resources.cpu_seconds);
     spec.environment = std::move(ask.environment);
     spec.work_dir = pooled_ ? ask.pool_dir : ask.work_dir;
-    if (pooled_) {
-      spec.output = harness::output_limits::pooled();
-    } else {
+    if (!pooled_) {
       spec.run = ask.run.value;
       spec.session = ask.session.value;
       spec.attempt = static_cast<std::uint32_t>(ask.attempt);
@@ -180,7 +181,7 @@ private:
     if (found == runs_.end())
       return;
     if (ready_)
-      services_->harness.write(process_, std::move(ask.lines));
+      services_->harness.write(process_, {std::move(ask.lines), ask.run.value, ask.step_answers});
     else
       found->second.lines += ask.lines;
   }
@@ -299,6 +300,13 @@ private:
     tell_gone(found->second,
               {"heartbeat_lost", "The harness was silent for longer than its heartbeat allows."},
               true, false, false);
+  }
+
+  /// It is known who did it, so the others go on; the next attempt has a process of its own.
+  void on(process_flooded& e) {
+    auto found = runs_.find(e.run);
+    if (e.process == process_number_ && found != runs_.end())
+      tell_gone(found->second, {"protocol_error", e.text}, true, false, true);
   }
 
   void on(process_gone& e) {

@@ -53,15 +53,27 @@ struct resources {
   std::uint64_t disk_mb = 1024; // Of the work folder, and of the private /tmp.
 };
 
-/// What stops a flood: token buckets over bytes and lines of stdout. A breach is a protocol error.
+/// What stops a flood: token buckets over bytes and lines of stdout. The defaults are those of one
+/// run, with the reasons in docs/decisions/0047.
 struct output_limits {
-  std::uint64_t bytes_per_second = 32ULL << 20;
-  std::uint64_t burst_bytes = 64ULL << 20;
-  std::uint64_t lines_per_second = 20'000;
-  std::uint64_t burst_lines = 60'000;
+  std::uint64_t bytes_per_second = 8ULL << 20;
+  std::uint64_t burst_bytes = 32ULL << 20;
+  std::uint64_t lines_per_second = 2'500;
+  std::uint64_t burst_lines = 4'000;
 
-  /// For a process that serves many runs.
+  /// For the process of a pool as a whole: it guards the thread that reads it.
   static output_limits pooled() { return {128ULL << 20, 256ULL << 20, 400'000, 1'000'000}; }
+};
+
+/// Lines for a process. `answers` of them tell the run `run` what became of its steps: who waits
+/// for an answer floods nobody, so what it said to get them is not counted against it.
+struct outgoing_lines {
+  outgoing_lines(std::string text, std::string for_run = {}, std::size_t step_answers = 0)
+      : lines(std::move(text)), run(std::move(for_run)), answers(step_answers) {}
+  outgoing_lines(const char* text) : outgoing_lines(std::string{text}) {}
+  std::string lines;
+  std::string run;
+  std::size_t answers;
 };
 
 /// All that is needed to start a process. Values of `environment` may be secret: they reach the
@@ -82,7 +94,8 @@ struct process_spec {
   std::string session;
   std::uint32_t attempt = 0;
   std::int64_t ready_timeout_ms = 10'000;
-  output_limits output;
+  output_limits output; ///< Of each run. A breach ends a single run's process.
+  output_limits pool_output = output_limits::pooled(); ///< Of a pooled process. Ends it.
   /// Unread stdin beyond write_backlog_bytes that has not moved for write_stall_ms, or 16 times as
   /// much of it, ends the process: a long history may be on its way, a process that never reads is
   /// not worth the memory.
@@ -124,6 +137,9 @@ public:
   }
   /// The process broke the protocol; it is being killed and no frame follows. on_exit does.
   virtual void on_protocol_error(const protocol_error& error) = 0;
+  /// One of several runs wrote more than it may. No frame of it follows until it is opened anew;
+  /// the process goes on for the others.
+  virtual void on_flood(const std::string& run, const protocol_error& error) = 0;
   /// No line for an open run within its time. Told once; a later line arms it again. The host
   /// leaves the process alone.
   virtual void on_heartbeat_lost(const std::string& run) = 0;
@@ -140,7 +156,7 @@ public:
   /// exists is kept.
   virtual process_handle start(process_spec spec, std::shared_ptr<process_sink> sink) = 0;
   /// Queues whole lines for stdin.
-  virtual void write(process_handle process, std::string lines) = 0;
+  virtual void write(process_handle process, outgoing_lines lines) = 0;
   /// From now on `run` counts for heartbeats and, in a pool, the folder work_dir/run for the disk
   /// limit, and stderr is appended to `raw_log` (empty: nowhere;
   /// created 0600 with its last folder by the first byte; capped). heartbeat_ms 0: none expected.

@@ -12,6 +12,7 @@ namespace runledger::harness {
 /// A token bucket: `rate` a second on average, `burst` at once. Starts full.
 class token_bucket {
 public:
+  token_bucket() : token_bucket(0, 0) {} ///< Gives nothing.
   token_bucket(std::uint64_t rate, std::uint64_t burst)
       : rate_(static_cast<double>(rate)), burst_(static_cast<double>(burst)), tokens_(burst_) {}
 
@@ -25,6 +26,9 @@ public:
     tokens_ -= static_cast<double>(n);
     return true;
   }
+
+  /// Gives `n` back; never above the burst.
+  void give(std::uint64_t n) { tokens_ = std::min(burst_, tokens_ + static_cast<double>(n)); }
 
 private:
   double rate_, burst_, tokens_;

@@ -27,7 +27,7 @@ struct start_command {
   std::shared_ptr<process_sink> sink;
 };
 struct write_command {
-  std::string lines;
+  outgoing_lines what;
 };
 struct open_command {
   std::string run;
@@ -191,7 +191,7 @@ void process_host::core::execute(command& c) {
       overloaded{
           [&](start_command& what) { execute(id, what); },
           [&](write_command& what) {
-            with(id, [&](auto& p) { p.write(what.lines); });
+            with(id, [&](auto& p) { p.write(what.what); });
             written.insert(id);
           },
           [&](open_command& what) {
@@ -216,7 +216,7 @@ process_handle process_host::start(process_spec spec, std::shared_ptr<process_si
   return process_handle{id};
 }
 
-void process_host::write(process_handle process, std::string lines) {
+void process_host::write(process_handle process, outgoing_lines lines) {
   core_->push(static_cast<std::uint64_t>(process), write_command{std::move(lines)});
 }
 

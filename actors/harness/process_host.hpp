@@ -29,7 +29,7 @@ public:
   ~process_host() override;
 
   process_handle start(process_spec spec, std::shared_ptr<process_sink> sink) override;
-  void write(process_handle process, std::string lines) override;
+  void write(process_handle process, outgoing_lines lines) override;
   void open_run(process_handle process, std::string run, std::int64_t heartbeat_ms,
                 std::string raw_log) override;
   void close_run(process_handle process, std::string run) override;

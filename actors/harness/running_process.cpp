@@ -31,8 +31,8 @@ running_process::running_process(std::uint64_t id, process_spec spec,
       sink_(std::move(sink)),
       host_(host),
       last_run_(spec_.run),
-      byte_rate_(spec_.output.bytes_per_second, spec_.output.burst_bytes),
-      line_rate_(spec_.output.lines_per_second, spec_.output.burst_lines) {}
+      byte_rate_(own_output().bytes_per_second, own_output().burst_bytes),
+      line_rate_(own_output().lines_per_second, own_output().burst_lines) {}
 
 running_process::~running_process() = default;
 

@@ -46,7 +46,7 @@ public:
 
   /// Spawns, or reports on_exit.
   void start();
-  void write(std::string_view lines);
+  void write(const outgoing_lines& what);
   /// Hands what was written to the kernel.
   void flush();
   void open_run(const std::string& run, std::int64_t heartbeat_ms, const std::string& log);
@@ -67,6 +67,7 @@ private:
     std::int64_t last_ms = 0;
     bool lost = false;
     raw_log log;
+    token_bucket byte_rate, line_rate; // In a pool; a single run has the process's.
   };
 
   // Start.
@@ -78,6 +79,10 @@ private:
   void adopt_inner(pid_t pid);
 
   // Bytes.
+  /// Of a process with one run: the run's.
+  const output_limits& own_output() const {
+    return spec_.run.empty() ? spec_.pool_output : spec_.output;
+  }
   void read_output();
   void read_lines();
   void deliver_frames();
@@ -85,6 +90,7 @@ private:
   bool on_line(std::string_view line);
   bool on_first_line(frame& f);
   bool fill_in_run(frame& f, std::string_view line);
+  bool within_limits(const frame& f, std::string_view line);
   void touch(const frame& f);
   void protocol_failure(protocol_error error);
   void check_stall();
@@ -149,7 +155,8 @@ private:
 
   std::string last_run_; // For lines that leave `run` out.
   line_reader lines_;
-  std::vector<frame> frames_; // Of the read under way.
+  std::vector<frame> frames_;     // Of the read under way.
+  std::set<std::string> flooded_; // Runs of a pool that said too much.
   token_bucket byte_rate_, line_rate_;
   std::string errors_head_;
   bool errors_logged_ = false; // Some log has them.

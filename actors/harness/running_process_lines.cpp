@@ -21,12 +21,33 @@ std::string& read_buffer() {
   return buffer;
 }
 
+protocol_error too_many_bytes(const output_limits& limits, std::string_view line) {
+  return refuse_line("too much output: over " + std::to_string(limits.burst_bytes)
+                         + " bytes at once or " + std::to_string(limits.bytes_per_second)
+                         + " a second",
+                     line);
+}
+
+protocol_error too_many_lines(const output_limits& limits, std::string_view line) {
+  return refuse_line("too many lines: over " + std::to_string(limits.burst_lines) + " at once or "
+                         + std::to_string(limits.lines_per_second) + " a second",
+                     line);
+}
+
 } // namespace
 
-void running_process::write(std::string_view lines) {
+/// A step that began and ended took two lines. They are given back with the answer, unless the
+/// process does not even read what was said before.
+void running_process::write(const outgoing_lines& what) {
   if (!input_ || exited_ || kill_wanted_)
     return;
-  outgoing_.append(lines);
+  if (what.answers > 0 && sent_ == outgoing_.size()) {
+    if (!spec_.run.empty())
+      line_rate_.give(2 * what.answers);
+    else if (auto run = runs_.find(what.run); run != runs_.end())
+      run->second.line_rate.give(2 * what.answers);
+  }
+  outgoing_.append(what.lines);
 }
 
 void running_process::flush() {
@@ -101,10 +122,7 @@ void running_process::read_lines() {
       continue;
     std::string_view bytes{buffer.data(), static_cast<std::size_t>(n)};
     if (!byte_rate_.take(bytes.size(), host_.loop.now_ms()))
-      return protocol_failure(refuse_line("too much output: over "
-                                              + std::to_string(spec_.output.bytes_per_second)
-                                              + " bytes a second",
-                                          bytes.substr(0, bytes.find('\n'))));
+      return protocol_failure(too_many_bytes(own_output(), bytes.substr(0, bytes.find('\n'))));
     if (!lines_.feed(bytes, [this](std::string_view line) { return on_line(line); }))
       return protocol_failure(refuse_line("line over 1 MiB", lines_.rest()));
   }
@@ -132,9 +150,7 @@ void running_process::read_errors() {
 /// False ends the reading of what else has arrived.
 bool running_process::on_line(std::string_view line) {
   if (!line_rate_.take(1, host_.loop.now_ms())) {
-    protocol_failure(refuse_line("too many lines: over "
-                                     + std::to_string(spec_.output.lines_per_second) + " a second",
-                                 line));
+    protocol_failure(too_many_lines(own_output(), line));
     return false;
   }
   auto parsed = parse_frame(line);
@@ -153,6 +169,8 @@ bool running_process::on_line(std::string_view line) {
   }
   if (!fill_in_run(f, line))
     return false;
+  if (!within_limits(f, line))
+    return true;
   touch(f);
   if (f.type != frame_type::heartbeat)
     frames_.push_back(std::move(f));
@@ -188,6 +206,26 @@ bool running_process::fill_in_run(frame& f, std::string_view line) {
   return true;
 }
 
+/// In a pool the limits are each run's, and a run that breaks them is alone with that.
+bool running_process::within_limits(const frame& f, std::string_view line) {
+  if (!spec_.run.empty())
+    return true;
+  if (flooded_.contains(f.run))
+    return false;
+  auto run = runs_.find(f.run);
+  if (run == runs_.end())
+    return true;
+  auto now = host_.loop.now_ms();
+  bool lines_fit = run->second.line_rate.take(1, now);
+  if (lines_fit && run->second.byte_rate.take(line.size() + 1, now))
+    return true;
+  flooded_.insert(f.run);
+  deliver_frames();
+  sink_->on_flood(f.run, lines_fit ? too_many_bytes(spec_.output, line)
+                                   : too_many_lines(spec_.output, line));
+  return false;
+}
+
 void running_process::touch(const frame& f) {
   auto now = host_.loop.now_ms();
   if (runs_.size() <= 1 || f.run.empty())
@@ -210,7 +248,13 @@ void running_process::open_run(const std::string& run, std::int64_t heartbeat_ms
                                const std::string& log) {
   auto now = host_.loop.now_ms();
   auto& state = runs_[run];
-  state = {heartbeat_ms, now, false, raw_log{log, host_.options.raw_log_bytes}};
+  state = {heartbeat_ms,
+           now,
+           false,
+           raw_log{log, host_.options.raw_log_bytes},
+           {spec_.output.bytes_per_second, spec_.output.burst_bytes},
+           {spec_.output.lines_per_second, spec_.output.burst_lines}};
+  flooded_.erase(run);
   last_run_ = run;
   if (!std::exchange(errors_logged_,
                      true)) // What was said before anybody listened, at least its beginning.

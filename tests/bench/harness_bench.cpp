@@ -52,7 +52,7 @@ void frames_through_a_pipe(process_host& host, const std::string& data) {
                   R"(flood={"type":"step.done","run":"run_01JABCDEFGHJKMNPQRSTVWXYZ0","id":"42",)"
                   R"("key":"step-42","output":{"text":"some words of an answer","n":[1,2,3]}})"});
   spec.run.clear();
-  spec.output = {1ULL << 40, 1ULL << 40, 1ULL << 40, 1ULL << 40};
+  spec.pool_output = {1ULL << 40, 1ULL << 40, 1ULL << 40, 1ULL << 40};
   auto sink = std::make_shared<counting_sink>();
   auto process = host.start(spec, sink);
   sink->wait([](const auto& h) { return h.ready_runs.has_value(); });

@@ -5,6 +5,8 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 namespace runledger::crash {
 
 namespace {
@@ -147,15 +149,17 @@ TEST_F(harness_fault, ends_its_run_as_the_contract_says) {
     EXPECT_EQ(ledger.runs.at(run).terminals, 1);
 }
 
-// Goal: a harness that writes without end is held back or ended, and others do not notice.
+// Goal: a harness that writes without end is ended after a few thousand lines, and others do not
+// notice.
 TEST_F(harness_fault, flood_leaves_the_server_answering) {
   ASSERT_TRUE(world_.start());
   const auto agent = world_.make_agent(
       "flood", rude_recipe({"ready", "await=run.start",
                             R"(flood={"type":"log","level":"info","message":"more"})"},
-                           R"(,"limits":{"timeout_seconds":3},"retry":{"max_attempts":1})"));
+                           R"(,"retry":{"max_attempts":1})"));
   const auto pooled = world_.make_agent("pooled", pooled_recipe(world_));
   auto asking = world_.client();
+  const auto began = std::chrono::steady_clock::now();
   const auto run = asking.post("/api/v1/agents/" + agent + "/runs", R"({"prompt":"x"})");
   http_answer now;
   int served = 0;
@@ -164,12 +168,21 @@ TEST_F(harness_fault, flood_leaves_the_server_answering) {
     now = asking.get("/api/v1/runs/" + run["id"]);
     return now["status"] == "failed";
   })) << now.body;
+  const auto seconds =
+      std::chrono::duration_cast<std::chrono::seconds>(std::chrono::steady_clock::now() - began);
   EXPECT_GT(served, 0);
+  EXPECT_EQ(now["error.code"], "protocol_error");
+  EXPECT_NE(now["error.message"].find("too many lines: over 4000 at once or 2500 a second"),
+            std::string::npos)
+      << now.body;
+  EXPECT_NE(now["error.message"].find("more"), std::string::npos) << "the line is quoted";
   ASSERT_TRUE(world_.drained());
   const auto ledger = read_ledger(world_.data());
   EXPECT_TRUE(ledger.problems.empty()) << some_of(ledger.problems);
-  std::printf("%s: %s; %d runs served, %zu events\n", now["error.code"].c_str(),
-              now["error.message"].c_str(), served, ledger.events);
+  const auto lines =
+      static_cast<std::int64_t>(std::ranges::count(ledger.runs.at(run["id"]).types, "logged"));
+  EXPECT_GE(lines, 3'900);
+  EXPECT_LE(lines, 4'000 + 2'500 * (1 + seconds.count()));
 }
 
 // Goal: an agent that dies after its first line, then after its second, and so on, finishes, and

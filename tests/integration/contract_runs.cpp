@@ -264,6 +264,23 @@ TEST(contract_runs, a_step_has_its_own_time_limit) {
   EXPECT_EQ(where(items, "type", "step_retrying").size(), 1U);
 }
 
+TEST(contract_runs, a_flood_fails_its_run_alone) {
+  auto& w = shared_world();
+  const auto gate = world::unique("gate");
+  const auto beside = w.begin(R"([["wait",")" + gate + R"("],["step","a"]])");
+  const auto flood = w.finish(R"([["repeat",20000,["log","info","more {}"]]])");
+  EXPECT_EQ(flood["status"], "failed") << flood.body;
+  EXPECT_EQ(flood["error.code"], "protocol_error");
+  EXPECT_NE(flood["error.message"].find("too many lines: over 4000 at once or 2500 a second"),
+            std::string::npos)
+      << flood.body;
+  EXPECT_EQ(flood["attempt"], "5") << "its attempts count";
+  w.open_gate(gate);
+  const auto other = w.end_of(beside["id"]);
+  EXPECT_EQ(other["status"], "succeeded") << other.body;
+  EXPECT_EQ(other["attempt"], "1") << "the run in the same process did not notice";
+}
+
 TEST(contract_runs, secrets_reach_the_process_alone) {
   world w{{"--secrets.token.env", "CONTRACT_TEST_SECRET", "--secrets.absent.env", "NO_SUCH_NAME"}};
   w.server.options().environment = {{"CONTRACT_TEST_SECRET", "s3cr3t-and-nowhere"}};

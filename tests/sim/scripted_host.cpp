@@ -52,7 +52,8 @@ scripted_host::process* scripted_host::find(harness::process_handle handle) {
   return found == processes_.end() ? nullptr : &found->second;
 }
 
-void scripted_host::write(harness::process_handle handle, std::string lines) {
+void scripted_host::write(harness::process_handle handle, harness::outgoing_lines what) {
+  const auto& lines = what.lines;
   auto* p = find(handle);
   if (p == nullptr || !connected_)
     return;

@@ -37,7 +37,7 @@ public:
 
   harness::process_handle start(harness::process_spec spec,
                                 std::shared_ptr<harness::process_sink> sink) override;
-  void write(harness::process_handle process, std::string lines) override;
+  void write(harness::process_handle process, harness::outgoing_lines what) override;
   void open_run(harness::process_handle process, std::string run, std::int64_t heartbeat_ms,
                 std::string raw_log) override;
   void close_run(harness::process_handle process, std::string run) override;

@@ -29,7 +29,7 @@ public:
     std::vector<std::string> layers;
     std::vector<harness::frame> frames;
     std::vector<harness::protocol_error> errors;
-    std::vector<std::string> lost;
+    std::vector<std::string> lost, flooded;
     std::optional<harness::exit_info> exit;
     int exits = 0;
     int after_exit = 0; // Calls that came too late.
@@ -46,6 +46,12 @@ public:
   }
   void on_protocol_error(const harness::protocol_error& error) override {
     note([&](heard& h) { h.errors.push_back(error); });
+  }
+  void on_flood(const std::string& run, const harness::protocol_error& error) override {
+    note([&](heard& h) {
+      h.flooded.push_back(run);
+      h.errors.push_back(error);
+    });
   }
   void on_heartbeat_lost(const std::string& run) override {
     note([&](heard& h) { h.lost.push_back(run); });

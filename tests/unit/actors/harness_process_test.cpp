@@ -146,19 +146,99 @@ TEST_P(harness_process, line_too_long) {
 }
 
 // Goal: a flood of valid lines is stopped by the rate of lines, one of long lines by the rate of
-// bytes.
+// bytes; the limit is named.
 TEST_P(harness_process, floods) {
-  auto lines = spec_of({"ready", "flood={}"});
-  lines.output = {1ULL << 40, 1ULL << 40, 1000, 5000};
-  auto many = start(lines);
+  const auto began = std::chrono::steady_clock::now();
+  auto many = start({"ready", R"(flood={"type":"log","level":"info","message":"more"})"});
   EXPECT_EQ(exit_of(many).reason, "protocol_error");
-  EXPECT_TRUE(mentions(many->now().errors.at(0).message, "lines"));
+  const auto seconds =
+      std::chrono::duration_cast<std::chrono::seconds>(std::chrono::steady_clock::now() - began);
+  auto heard = many->now();
+  EXPECT_TRUE(mentions(heard.errors.at(0).message, "too many lines: over 4000 at once or 2500 a"));
+  EXPECT_TRUE(mentions(heard.errors.at(0).line, "more"));
+  EXPECT_GE(heard.frames.size(), 3'999U);
+  EXPECT_LE(heard.frames.size(), 4'000U + 2'500U * (1U + static_cast<unsigned>(seconds.count())));
+
   auto bytes = spec_of({"ready", R"(flood={"type":"log","level":"info","message":")"
                                      + std::string(1000, 'x') + "\"}"});
   bytes.output = {100'000, 1'000'000, 1ULL << 40, 1ULL << 40};
   auto fat = start(bytes);
   EXPECT_EQ(exit_of(fat).reason, "protocol_error");
-  EXPECT_TRUE(mentions(fat->now().errors.at(0).message, "bytes"));
+  EXPECT_TRUE(mentions(fat->now().errors.at(0).message,
+                       "too much output: over 1000000 bytes at once or 100000 a second"));
+}
+
+/// Answers every step at once, as the server does.
+struct answering_sink : recording_sink {
+  void on_frame(frame&& f) override {
+    if (f.type == frame_type::step_start)
+      host->write(process, {step_go_line(f.run, f.key, 1), f.run, 1});
+    recording_sink::on_frame(std::move(f));
+  }
+  process_host* host = nullptr;
+  std::atomic<process_handle> process = process_handle::none;
+};
+
+/// Steps one after the other, each as soon as the one before is done.
+constexpr const char* quick_steps = R"(python=import sys
+told = None
+for line in sys.stdin:
+    if 'go on' in line: break
+for n in range(1000):
+    os.write(1, b'{"type":"step.start","run":"run_1","key":"%d"}\n' % n)
+    sys.stdin.readline()
+    os.write(1, b'{"type":"step.done","run":"run_1","key":"%d","output":0}\n' % n))";
+
+// Goal: who waits for the answer to each step floods nobody, however fast server and agent are, in
+// a process of its own and in a pool.
+TEST_P(harness_process, quick_steps_are_no_flood) {
+  for (bool pooled : {false, true}) {
+    auto spec = spec_of({pooled ? "ready=2" : "ready", quick_steps, "hang"});
+    spec.sandbox = GetParam();
+    spec.output.lines_per_second = 10;
+    spec.output.burst_lines = 50;
+    if (pooled)
+      spec.run.clear();
+    auto sink = std::make_shared<answering_sink>();
+    sink->host = &host;
+    process = host.start(std::move(spec), sink);
+    sink->process = process;
+    host.open_run(process, "run_1", 0, "");
+    host.write(process, "go on\n");
+    EXPECT_TRUE(sink->wait([](const auto& h) { return h.frames.size() == 2'000 || h.exit; }));
+    EXPECT_TRUE(sink->now().errors.empty()) << sink->now().errors[0].text();
+    host.kill(process);
+    exit_of(sink);
+  }
+}
+
+// Goal: a run of a pool that says too much is cut off alone; the process goes on for the others.
+TEST_P(harness_process, a_flood_in_a_pool_is_one_runs) {
+  auto spec = spec_of(
+      {"ready=2", "await=go", R"(python=told = None
+line = b'{"type":"log","run":"run_a","level":"info","message":"more"}\n'
+rest = line * 20000 + b'{"type":"result","run":"run_b","output":1}\n'
+while rest: rest = rest[os.write(1, rest):])",
+       "await=again", R"(line={"type":"log","run":"run_a","level":"info","message":"x"})", "hang"});
+  spec.run.clear();
+  auto sink = start(std::move(spec));
+  host.open_run(process, "run_a", 0, "");
+  host.open_run(process, "run_b", 0, "");
+  host.write(process, "go\n");
+  auto result_of_b = [](const auto& h) {
+    return !h.frames.empty() && h.frames.back().type == frame_type::result;
+  };
+  ASSERT_TRUE(sink->wait(result_of_b));
+  auto heard = sink->now();
+  EXPECT_EQ(heard.flooded, (std::vector<std::string>{"run_a"})) << "once";
+  EXPECT_TRUE(mentions(heard.errors.at(0).text(), "too many lines: over 4000 at once"));
+  EXPECT_GE(heard.frames.size(), 4'001U);
+  EXPECT_LT(heard.frames.size(), 20'001U);
+  host.open_run(process, "run_a", 0, ""); // Another attempt.
+  host.write(process, "again\n");
+  EXPECT_TRUE(sink->wait([](const auto& h) { return h.frames.back().run == "run_a"; }));
+  host.kill(process);
+  EXPECT_EQ(exit_of(sink).reason, "stopped");
 }
 
 // Goal: no `ready` in time ends the process.
