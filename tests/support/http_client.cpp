@@ -276,6 +276,8 @@ http_answer http_client::ask(std::string_view method, std::string_view target,
     out = read_answer(method == "HEAD", until);
   if (out.status == 0 || lower(out.header("connection")) == "close")
     close();
+  if (watcher_ != nullptr)
+    watcher_(method, target, out);
   return out;
 }
 

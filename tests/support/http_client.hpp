@@ -44,17 +44,22 @@ public:
   http_client(const http_client&) = delete;
   http_client& operator=(const http_client&) = delete;
 
+  /// Called with every answer that any client of this process gets, on that client's thread. Set it
+  /// before the first request.
+  using watcher = void (*)(std::string_view method, std::string_view target, const http_answer&);
+  static void watch(watcher one) { watcher_ = one; }
+
   /// The time for one whole answer, 20 s at first.
   void patience(std::chrono::milliseconds at_most) { patience_ = at_most; }
   /// Ends the connection; the next request goes to `port`.
   void move_to(std::uint16_t port);
+  /// Connections from now on come from this address of loopback.
+  void come_from(std::string address) { from_ = std::move(address); }
 
   /// A body that is not empty goes out as application/json, unless `more` names another type.
   http_answer ask(std::string_view method, std::string_view target, std::string_view body = {},
                   const header_list& more = {});
   http_answer get(std::string_view target, const header_list& more = {}) {
-  /// Connections from now on come from this address of loopback.
-  void come_from(std::string address) { from_ = std::move(address); }
     return ask("GET", target, {}, more);
   }
   http_answer post(std::string_view target, std::string_view body, const header_list& more = {}) {
@@ -74,6 +79,7 @@ private:
   http_answer read_answer(bool bodiless, deadline until);
   void close();
 
+  static inline watcher watcher_ = nullptr;
   std::uint16_t port_;
   std::string key_, from_;
   std::chrono::milliseconds patience_ = std::chrono::seconds{20};
