@@ -24,17 +24,29 @@ result<std::vector<record_ptr>, read_error> whole_stream(const event_log& log,
   }
 }
 
-/// The file for a blob's content inside the work folder: a string's text, anything else as JSON.
-harness::blob_descriptor write_file(const blob_ref& ref, const std::string& json,
-                                    const std::string& work_dir, std::string pointer) {
+/// The file for a blob inside the work folder: a string's text, anything else as JSON. Its digest
+/// is that of the file, which for a text is not the blob's.
+result<harness::blob_descriptor, read_error> write_file(const blob_ref& ref,
+                                                        const blob_store& blobs,
+                                                        const std::string& work_dir,
+                                                        std::string pointer) {
+  const auto json = blobs.get(ref.id);
+  if (!json)
+    return read_error{read_error::kind::corrupt,
+                      {},
+                      0,
+                      -1,
+                      "The content of `" + pointer + "`, sha256:" + to_hex(ref.id)
+                          + ", cannot be read from the blob store."};
   harness::blob_descriptor out;
   out.pointer = std::move(pointer);
-  out.digest = "sha256:" + to_hex(ref.id);
-  out.path = ".runledger/blobs/" + to_hex(ref.id);
-  auto parsed = json::parse(json);
+  auto parsed = json::parse(*json);
   bool text = parsed && parsed->root().is_string();
   out.media_type = text ? "text/plain" : "application/json";
-  std::string content = text ? std::string{parsed->root().string()} : json;
+  const std::string content = text ? std::string{parsed->root().string()} : *json;
+  const auto hex = to_hex(sha256(content));
+  out.digest = "sha256:" + hex;
+  out.path = ".runledger/blobs/" + hex;
   out.size = content.size();
   // A file that cannot be written is one that the harness will miss, and say so.
   [[maybe_unused]] auto stored = harness::store_work_file(work_dir, out.path, content);
@@ -47,20 +59,22 @@ bool always_left_out(std::string_view type) {
 
 } // namespace
 
-std::string as_frame_member(const payload& p, const blob_store& blobs, const std::string& work_dir,
-                            std::string_view pointer,
-                            std::vector<harness::blob_descriptor>& files) {
+result<std::string, read_error> as_frame_member(const payload& p, const blob_store& blobs,
+                                                const std::string& work_dir,
+                                                std::string_view pointer,
+                                                std::vector<harness::blob_descriptor>& files) {
   if (!p.blob)
     return p.json;
-  auto content = blobs.get(p.blob->id);
-  if (content)
-    files.push_back(write_file(*p.blob, *content, work_dir, std::string{pointer}));
-  return {};
+  auto file = write_file(*p.blob, blobs, work_dir, std::string{pointer});
+  if (!file)
+    return file.error();
+  files.push_back(std::move(*file));
+  return std::string{};
 }
 
-std::vector<harness::history_item> history_of(const std::vector<record_ptr>& records,
-                                              const blob_store& blobs, const run_id& run,
-                                              const std::string& work_dir) {
+result<std::vector<harness::history_item>, read_error>
+history_of(const std::vector<record_ptr>& records, const blob_store& blobs, const run_id& run,
+           const std::string& work_dir) {
   std::vector<std::pair<record_ptr, std::uint64_t>> placed;
   std::size_t own_from = 0; // Items of this run before its latest checkpoint are left out.
   std::uint64_t seq = 0;
@@ -75,17 +89,18 @@ std::vector<harness::history_item> history_of(const std::vector<record_ptr>& rec
   std::vector<harness::history_item> out;
   for (std::size_t i = 0; i < placed.size(); ++i) {
     const auto& [r, number] = placed[i];
-    if (place_of(*r) != timeline_verdict::item
-        || (i < own_from && r->event.stream.value == run.value))
+    if (place_of(*r) != timeline_verdict::item)
       continue;
     auto item = item_of(*r);
-    if (always_left_out(item.type))
+    if (always_left_out(item.type) || (i < own_from && item.run == run))
       continue;
     harness::history_item line;
     append_item_json(line.json, *r, item, number, nullptr);
     for (const auto& [name, ref] : item.blobs)
-      if (auto content = blobs.get(ref.id))
-        line.blobs.push_back(write_file(ref, *content, work_dir, "/data/" + name));
+      if (auto file = write_file(ref, blobs, work_dir, "/data/" + name); file)
+        line.blobs.push_back(std::move(*file));
+      else
+        return file.error();
     out.push_back(std::move(line));
   }
   return out;

@@ -425,18 +425,26 @@ private:
     start.agent_version = static_cast<std::uint32_t>(state_.agent_version);
     start.workdir = begin.work_dir;
     start.limits_json = limits_json(state_.limits);
-    start.prompt_json = as_frame_member(granted.entry.fact->prompt, services_->blobs,
-                                        begin.work_dir, "/input/prompt", start.blobs);
-    start.initial_state_json = as_frame_member(granted.entry.fact->initial_state, services_->blobs,
-                                               begin.work_dir, "/input/initial_state", start.blobs);
+    auto prompt = as_frame_member(granted.entry.fact->prompt, services_->blobs, begin.work_dir,
+                                  "/input/prompt", start.blobs);
+    auto state = as_frame_member(granted.entry.fact->initial_state, services_->blobs,
+                                 begin.work_dir, "/input/initial_state", start.blobs);
     auto history = read_or_derive_history(begin, granted);
-    if (!history) {
-      end_attempt_later({"ledger_corrupt", history.error().detail});
-      return false;
-    }
+    for (const auto& why : {problem_in(prompt), problem_in(state), problem_in(history)})
+      if (!why.empty()) {
+        end_attempt_later({"ledger_corrupt", why});
+        return false;
+      }
+    start.prompt_json = std::move(*prompt);
+    start.initial_state_json = std::move(*state);
     start.history = std::move(*history);
     begin.lines = harness::run_start_lines(start);
     return true;
+  }
+
+  template <class T>
+  static std::string problem_in(const result<T, read_error>& read) {
+    return read ? std::string{} : read.error().detail;
   }
 
   /// The first attempt of a session's first turn has no history that is not at hand.
@@ -471,14 +479,15 @@ private:
   }
   void perform(run_mail&, const run::give_cached& e) {
     auto known = outcome_of(e.key, e.output, {}, e.source);
-    if (!known)
+    if (!known || !launched_)
       return;
     std::vector<harness::blob_descriptor> files;
-    auto output = launched_ ? as_frame_member(known->output, services_->blobs, launched_->work_dir,
-                                              "/output", files)
-                            : std::string{};
+    auto output =
+        as_frame_member(known->output, services_->blobs, launched_->work_dir, "/output", files);
+    if (!output)
+      return end_attempt_later({"ledger_corrupt", output.error().detail});
     say(harness::step_cached_line(id_.value, e.key,
-                                  output.empty() && files.empty() ? "null" : output, files));
+                                  output->empty() && files.empty() ? "null" : *output, files));
     ++step_answers_;
   }
   void perform(run_mail&, const run::give_up& e) {

@@ -233,9 +233,11 @@ TEST(contract_requests, a_large_member_comes_back_whole) {
   auto asking = w.client();
   const std::string text(400 * 1024, 'L');
   const auto run =
-      asking.post(run_target, R"({"prompt":")" + text + R"("})", {{"Prefer", "wait=1"}});
+      asking.post(run_target, R"({"prompt":")" + text + R"("})", {{"Prefer", "wait=30"}});
   ASSERT_EQ(run.status, 201);
+  EXPECT_EQ(run["status"], "succeeded") << run["error"];
   EXPECT_EQ(run["prompt"], text);
+  EXPECT_EQ(run["result"], text);
   EXPECT_EQ(asking.get("/api/v1/runs/" + run["id"])["prompt"], text);
   EXPECT_EQ(json_at(w.timeline(run["session_id"]).front(), "data.content"), text);
 }

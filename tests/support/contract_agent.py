@@ -6,7 +6,11 @@
   ["flaky", KEY, TIMES, RETRYABLE?] a step whose first TIMES executions fail
   ["stuck", KEY, TIMEOUT_MS, TIMES] a step with a time limit whose first TIMES executions never end
   ["wait", GATE]                    waits outside of any step
-  ["say", TEXT] ["log", LEVEL, TEXT] ["usage", COST, IN, OUT] ["checkpoint", STATE]
+  ["say", TEXT, TIMES?]             a message: the text once or as often
+  ["log", LEVEL, TEXT] ["usage", COST, IN, OUT] ["checkpoint", STATE]
+  ["large", KEY, BYTES]             a step whose output is a text of so many bytes
+  ["received"]                      publishes what came so far but acknowledgements, received.jsonl: a line
+                                    {"bytes", "frame", "files": {pointer: {"sha256", "size"}}} a frame
   ["tool", KEY, TOOL]               a call with its result
   ["artifact", NAME, TEXT, TYPE?]   publishes a file of the work folder
   ["stderr", TEXT]                  a line of the raw log
@@ -16,14 +20,15 @@
   ["result"]                        ends here
 
 The result is the initial state as it was written, byte for byte; with a prompt the prompt, after one
-step and one message. `--runs N`: serves N runs at once.
+step and one message, or for `do [...]` after that script. `--runs N`: serves N runs at once.
 """
-import json, os, re, select, sys
+import hashlib, json, os, re, select, sys
 
 GATES = "/gates"
 DECODER = json.JSONDecoder()
 PIECES = []
 CANCELLED = set()
+RECEIVED = {}  # Of each run: its frames as they came.
 
 
 def raw_member(line, name):
@@ -43,6 +48,21 @@ def raw_elements(text):
         end = DECODER.raw_decode(text, at)[1]
         elements.append(text[at:end])
         at = end
+
+
+def content_of(workdir, blob):
+    """What lies in the file of a member that was too large for its frame."""
+    with open(os.path.join(workdir, blob["path"]), "rb") as file:
+        return file.read()
+
+
+def report(workdir, line):
+    """A received frame with what its files hold, as a line of received.jsonl."""
+    files = {}
+    for pointer, blob in json.loads(line).get("blobs", {}).items():
+        content = content_of(workdir, blob)
+        files[pointer] = {"sha256": hashlib.sha256(content).hexdigest(), "size": len(content)}
+    return f'{{"bytes":{len(line.encode())},"frame":{line},"files":{json.dumps(files)}}}\n'
 
 
 def send(run, frame_type, **members):
@@ -93,7 +113,7 @@ def gate(name):
 
 def perform(run, start, operation, raw):
     name, *given = operation
-    if name in ("step", "gated", "flaky", "stuck"):
+    if name in ("step", "gated", "flaky", "stuck", "large"):
         def execute(attempt):
             if name == "gated":
                 yield from gate(given[1])
@@ -102,6 +122,8 @@ def perform(run, start, operation, raw):
             while name == "stuck" and attempt <= given[2]:
                 yield
             output = raw_elements(raw)[2] if name == "step" and len(given) > 1 else "null"
+            if name == "large":
+                output = json.dumps("L" * given[1])
             PIECES.append(f'{{"type":"step.done","run":"{run}","key":{json.dumps(given[0])},'
                           f'"output":{output}}}\n')
             return None
@@ -110,7 +132,11 @@ def perform(run, start, operation, raw):
     elif name == "wait":
         yield from gate(given[0])
     elif name == "say":
-        send(run, "message", role="assistant", content=given[0])
+        send(run, "message", role="assistant", content=given[0] * (given[1] if len(given) > 1 else 1))
+    elif name == "received":
+        with open(os.path.join(start["workdir"], "received.jsonl"), "w", encoding="utf-8") as file:
+            file.writelines(report(start["workdir"], line) for line in RECEIVED[run])
+        send(run, "artifact", path="received.jsonl")
     elif name == "log":
         send(run, "log", level=given[0], message=given[1], fields={"n": 1})
     elif name == "usage":
@@ -149,22 +175,40 @@ def perform(run, start, operation, raw):
         raise ValueError(name)
 
 
+def input_of(start, line):
+    """The prompt and the initial state as it was written, one of them None; from the files, if need be."""
+    given, blobs = start["input"], start.get("blobs", {})
+    prompt, state = given.get("prompt"), None
+    if "/input/prompt" in blobs:
+        prompt = content_of(start["workdir"], blobs["/input/prompt"]).decode()
+    if "/input/initial_state" in blobs:
+        # A line feed is white space there, and would end a frame.
+        state = content_of(start["workdir"], blobs["/input/initial_state"]).decode().replace("\n", " ")
+    elif prompt is None:
+        state = raw_member(line, "initial_state")
+    return prompt, state
+
+
 def drive(run, start, line):
     try:
-        if start["input"].get("prompt") is not None:
-            output = json.dumps(start["input"]["prompt"])
-            yield from perform(run, start, ["step", "answer", 1], '["step","answer",' + output + "]")
-            send(run, "message", role="assistant", content="You said: " + start["input"]["prompt"])
-        else:
-            output = raw_member(line, "initial_state")
-            if "do" in start["input"]["initial_state"]:
-                for raw in raw_elements(raw_member(output, "do")):
-                    try:
-                        yield from perform(run, start, json.loads(raw), raw)
-                    except Finished:
-                        if json.loads(raw)[0] == "error":
-                            return
-                        break
+        prompt, output = input_of(start, line)
+        script = "[]"
+        if prompt is not None:
+            output = json.dumps(prompt)
+            if prompt.startswith("do ["):
+                script = prompt[3:]
+            else:
+                yield from perform(run, start, ["step", "answer", 1], '["step","answer",' + output + "]")
+                send(run, "message", role="assistant", content="You said: " + prompt)
+        elif "do" in json.loads(output):
+            script = raw_member(output, "do")
+        for raw in raw_elements(script):
+            try:
+                yield from perform(run, start, json.loads(raw), raw)
+            except Finished:
+                if json.loads(raw)[0] == "error":
+                    return
+                break
         PIECES.append(f'{{"type":"result","run":"{run}","output":{output}}}\n')
     except GivenUp as end:
         send(run, "error", message=str(end), code=str(end))
@@ -175,26 +219,32 @@ class Server:
 
     def __init__(self, max_runs):
         self.max_runs, self.drivers, self.polling, self.pending = max_runs, {}, set(), b""
-        self.stopping = False
+        self.starts, self.stopping = {}, False
 
     def advance(self, run, frame):
         try:
             polls = self.drivers[run].send(frame)
             (self.polling.add if polls == "poll" else self.polling.discard)(run)
         except StopIteration:
-            del self.drivers[run]
+            del self.drivers[run], RECEIVED[run]
             self.polling.discard(run)
             self.stopping |= self.max_runs == 1
 
     def on_line(self, text):
         frame = json.loads(text)
         run = frame.get("run")
-        if frame["type"] == "run.start":
-            self.drivers[run] = drive(run, frame, text)
-            self.advance(run, None)
+        if run and frame["type"] != "ack":
+            RECEIVED.setdefault(run, []).append(text)
+        if frame["type"] in ("run.start", "history"):
+            if frame["type"] == "run.start":
+                RECEIVED[run] = [text]
+                self.starts[run] = (frame, text)
+            if not frame.get("history_more", frame.get("more")):
+                self.drivers[run] = drive(run, *self.starts.pop(run))
+                self.advance(run, None)
         elif frame["type"] == "shutdown":
             self.stopping = True
-        elif run in self.drivers and frame["type"] not in ("ack", "history"):
+        elif run in self.drivers and frame["type"] != "ack":
             if frame["type"] == "cancel":
                 CANCELLED.add(run)
             if run not in self.polling:  # what polls finishes first
