@@ -302,33 +302,32 @@ void server_process::on_signal() {
   });
 }
 
-/// Ready turns 503, the listener closes, requests end while harnesses drain.
+/// Ready turns 503, the listener closes, harnesses drain. Until they have, connections that are
+/// there get one more answer: who keeps one learns from /readyz that this server goes.
 void server_process::begin_drain() {
   ending_ = true;
   context_->at = http::stage::draining;
   edge_->stop_accepting();
-  edge_->drain(settings_.runs.drain + edge_grace, [this](bool by_itself) {
-    if (!by_itself)
-      spdlog::warn("some requests did not end in time");
-    edge_drained_ = true;
-    end_soon();
-  });
-  drainer_ = std::thread{[this] {
+  edge_->close_after_answers();
+  const auto until = std::chrono::steady_clock::now() + settings_.runs.drain + edge_grace;
+  drainer_ = std::thread{[this, until] {
     engine_->drain();
-    http::net::post(io_, [this] {
-      work_drained_ = true;
-      // The runs that these wait for go on at the next start.
-      const std::vector<http::pending_wait*> waits{context_->waits.begin(), context_->waits.end()};
-      for (auto* each : waits)
-        each->end_early();
-      end_soon();
-    });
+    http::net::post(io_, [this, until] { work_drained(until); });
   }};
 }
 
-void server_process::end_soon() {
-  if (edge_drained_ && work_drained_)
+void server_process::work_drained(std::chrono::steady_clock::time_point until) {
+  // The runs that these wait for go on at the next start.
+  const std::vector<http::pending_wait*> waits{context_->waits.begin(), context_->waits.end()};
+  for (auto* each : waits)
+    each->end_early();
+  const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(
+      until - std::chrono::steady_clock::now());
+  edge_->drain(std::max(left, std::chrono::milliseconds{edge_grace}), [this](bool by_itself) {
+    if (!by_itself)
+      spdlog::warn("some requests did not end in time");
     refusals_.finish([this] { io_.stop(); });
+  });
 }
 
 /// The ledger is dead, or a part cannot be brought up: nothing more can be promised.

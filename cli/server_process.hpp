@@ -14,6 +14,7 @@
 #include <boost/asio/signal_set.hpp>
 
 #include <atomic>
+#include <chrono>
 #include <memory>
 #include <optional>
 #include <string>
@@ -50,7 +51,7 @@ private:
   void begin_service();
   void watch_keys();
   void begin_drain();
-  void end_soon();
+  void work_drained(std::chrono::steady_clock::time_point until);
   void fail(const std::string& why);
   void take_apart();
   engine_settings engine_settings_from() const;
@@ -59,7 +60,7 @@ private:
   const std::string data_;
   const system_wall_clock clock_;
   int exit_code_ = 0;
-  bool ending_ = false, edge_drained_ = false, work_drained_ = false;
+  bool ending_ = false;
   std::atomic<bool> keys_changed_ = false;
   std::atomic<http::sse_hub*> hub_ = nullptr;
 

@@ -116,9 +116,13 @@ void server::stop_accepting() {
     each->stop();
 }
 
+void server::close_after_answers() {
+  edge_->draining = true;
+}
+
 void server::drain(std::chrono::milliseconds patience, std::function<void(bool)> done) {
   stop_accepting();
-  edge_->draining = true;
+  close_after_answers();
   edge_->drained = std::move(done);
   edge_->patience = std::make_unique<net::steady_timer>(edge_->io, patience);
   edge_->patience->async_wait([shared = edge_](const error_code& ec) {

@@ -90,6 +90,9 @@ public:
 
   /// Closes the listeners. Connections go on.
   void stop_accepting();
+  /// From now on each answer is the last of its connection, and says so. Idle connections and event
+  /// streams stay until drain().
+  void close_after_answers();
   /// Lets requests in flight finish, closes idle connections and event streams, and closes what is
   /// left after `patience`. Calls `done` once, with whether everything ended by itself.
   void drain(std::chrono::milliseconds patience, std::function<void(bool)> done);

@@ -228,6 +228,21 @@ TEST_F(edge_drain, WithNothingOpenEndsAtOnce) {
   EXPECT_TRUE(done_.get());
 }
 
+TEST_F(edge_drain, LastAnswersComeBeforeIt) {
+  start();
+  auto idle = connect(), client = connect(), streaming = subscribe();
+  EXPECT_EQ(idle.ask(get("/open")).status, 200);
+  on_edge([&] { server_->close_after_answers(); });
+  for (auto* each : {&client, &idle}) {
+    const auto got = each->ask(get("/open"));
+    EXPECT_EQ(got.status, 200);
+    EXPECT_EQ(got.header("Connection"), "close");
+    EXPECT_TRUE(each->ends());
+  }
+  EXPECT_TRUE(send("1", "", "x"));
+  EXPECT_TRUE(streaming.read_until("data: x\n\n"));
+}
+
 TEST_F(edge_drain, StopAcceptingLeavesConnectionsAlone) {
   start();
   auto client = connect();

@@ -197,7 +197,38 @@ TEST_F(serve_process, drains_and_goes_on) {
   EXPECT_EQ(client.get("/api/v1/runs/" + run)["result"], "through");
 }
 
-// Goal: while it drains, /readyz says so; a second signal does not wait for anything.
+// Goal: while harnesses drain, a connection that was there learns from /readyz that this server
+// goes, and has its last answer; there are no new ones. Then the server ends.
+TEST_F(serve_process, says_that_it_drains) {
+  auto with = options();
+  with.flags.insert(with.flags.end(), {"--runs.drain-seconds", "60"});
+  server_process server{with};
+  ASSERT_TRUE(server.start()) << server.why();
+  http_client client{server.port(), server.admin_key()};
+  make_agent(client);
+  const auto run = start_step(client);
+  http_client probe{server.port()}, reader{server.port(), server.admin_key()};
+  EXPECT_EQ(probe.get("/readyz").status, 200);
+  EXPECT_EQ(probe.get("/readyz").header("Connection"), "") << "it keeps its connection";
+  EXPECT_EQ(reader.get("/livez").status, 200);
+  server.signal(SIGTERM);
+  ASSERT_TRUE(eventually(
+      [&] { return server.printed_now().find("SIGTERM: draining") != std::string::npos; }));
+  const auto gone = probe.get("/readyz");
+  EXPECT_EQ(gone.status, 503) << gone.body;
+  EXPECT_EQ(gone["code"], "not_ready");
+  EXPECT_EQ(gone.header("Connection"), "close");
+  const auto last = reader.get("/api/v1/runs/" + run);
+  EXPECT_EQ(last["status"], "running") << last.body;
+  EXPECT_EQ(last.header("Connection"), "close");
+  EXPECT_EQ(probe.get("/readyz").status, 0) << "the listener is closed";
+  open_gate();
+  const auto end = server.await_end(std::chrono::seconds{20});
+  ASSERT_TRUE(end) << server.why();
+  EXPECT_EQ(end->code, 0) << server.why();
+}
+
+// Goal: while it drains, a second signal does not wait for anything.
 TEST_F(serve_process, ends_at_once_on_a_second_signal) {
   auto with = options();
   with.flags.insert(with.flags.end(), {"--runs.drain-seconds", "60"});
