@@ -111,8 +111,8 @@ TEST(contract_sessions, cancel_drains_the_step_in_flight) {
   auto& w = shared_world();
   auto asking = w.client();
   const auto gate = world::unique("drain");
-  const auto run =
-      w.begin(R"([["usage",0.25,1,1],["gated","a",")" + gate + R"("],["step","b"],["say","no"]])");
+  const auto run = w.begin(R"([["usage",0.25,1,1],["gated","a",")" + gate
+                           + R"("],["usage",0.5,20,300],["step","b"],["say","no"]])");
   const auto session = "/api/v1/sessions/" + run["session_id"];
   const auto queued = asking.post(session + "/messages", R"({"message":"never"})")["run_id"];
   ASSERT_TRUE(eventually(
@@ -130,7 +130,9 @@ TEST(contract_sessions, cancel_drains_the_step_in_flight) {
   const auto ended = w.end_of(run["id"]);
   EXPECT_EQ(ended["status"], "cancelled");
   EXPECT_EQ(ended["steps_completed"], "1") << "the step in flight was finished, no other begun";
-  EXPECT_EQ(ended["cost_usd"], "0.25");
+  EXPECT_EQ(ended["cost_usd"], "0.75") << "what the drain cost is settled too";
+  EXPECT_EQ(ended["tokens_in"], "21");
+  EXPECT_EQ(ended["tokens_out"], "301");
   EXPECT_EQ(ended["error"], "null");
   EXPECT_EQ(w.end_of(queued)["status"], "cancelled");
   EXPECT_EQ(w.end_of(queued)["started_at"], "null");
