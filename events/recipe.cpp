@@ -291,10 +291,10 @@ std::int64_t backoff_ms(const retry_policy& policy, std::int64_t failures, std::
   auto factor = static_cast<double>(policy.multiplier_milli) / 1000;
   for (std::int64_t i = 1; i < failures && delay < most; ++i)
     delay *= factor;
-  delay = std::min(delay, most);
+  auto jitter = static_cast<double>(policy.jitter_milli) / 1000;
+  delay = std::min(delay, most / (1 + jitter)); // So that the longest delays are spread too.
   auto unit = static_cast<double>(random % 2'000'001) / 1'000'000 - 1; // From -1 to 1.
-  delay *= 1 + unit * static_cast<double>(policy.jitter_milli) / 1000;
-  return std::llround(std::clamp(delay, 0.0, most));
+  return std::llround(delay * (1 + unit * jitter));
 }
 
 result<recipe, std::vector<recipe_problem>> parse_recipe(const json::value& v,

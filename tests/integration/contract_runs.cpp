@@ -221,6 +221,33 @@ TEST(contract_runs, steps_are_retried_with_back_off) {
   EXPECT_EQ(column(where(items, "type", "step_completed"), "data.attempt"), "4");
 }
 
+TEST(contract_runs, back_offs_are_spread) {
+  auto& w = shared_world();
+  const auto slug = world::unique("spread");
+  auto recipe = w.recipe();
+  const std::string fixed = R"("initial_backoff_ms":10,"jitter":0)";
+  ASSERT_NE(recipe.find(fixed), std::string::npos);
+  recipe.replace(recipe.find(fixed), fixed.size(), R"("initial_backoff_ms":200,"jitter":0.5)");
+  w.make_agent(slug, recipe);
+  std::set<std::string> step_delays, attempt_delays;
+  for (int i = 0; i < 5; ++i) {
+    const auto run = w.finish(R"([["flaky","a",1],["exit",1,1]])", slug);
+    ASSERT_EQ(run["status"], "succeeded") << run.body;
+    const auto items = w.timeline(run["session_id"]);
+    step_delays.insert(column(where(items, "type", "step_retrying"), "data.delay_ms"));
+    attempt_delays.insert(
+        column(where(items, "data.error.code", "harness_exited"), "data.delay_ms"));
+  }
+  for (const auto& delays : {step_delays, attempt_delays}) {
+    EXPECT_GT(delays.size(), 1U) << "every run waits for the same time";
+    for (const auto& each : delays) {
+      ASSERT_FALSE(each.empty());
+      EXPECT_GE(std::stoi(each), 100);
+      EXPECT_LE(std::stoi(each), 300);
+    }
+  }
+}
+
 TEST(contract_runs, retries_are_used_up) {
   auto& w = shared_world();
   const auto run = w.finish(R"([["flaky","a",99],["say","no"]])");
