@@ -155,6 +155,7 @@ void add_versions(CLI::App& noun, command& chosen) {
                              of, versions);
   list_verb.add_option("AGENT", of->agent, "Id or slug")->required();
   list_verb.add_option("VERSION", of->version, "Show this version with its recipe");
+  list_verb.footer("Example:\n  runledger agents versions wordcount 2");
 
   const auto next = std::make_shared<agent_options>();
   auto& revise_verb = add_verb(noun, chosen, "revise", "Add a version, as a draft", next, revise);
@@ -170,6 +171,7 @@ void add_versions(CLI::App& noun, command& chosen) {
       +[](const agent_options& asked) { return change(asked, "active"); });
   activate_verb.add_option("AGENT", up->agent, "Id or slug")->required();
   activate_verb.add_option("VERSION", up->version, "Its number")->required();
+  activate_verb.footer("Example:\n  runledger agents activate wordcount 2");
 
   const auto down = std::make_shared<agent_options>();
   auto& archive_verb = add_verb(
@@ -177,6 +179,7 @@ void add_versions(CLI::App& noun, command& chosen) {
       +[](const agent_options& asked) { return change(asked, "archived"); });
   archive_verb.add_option("AGENT", down->agent, "Id or slug")->required();
   archive_verb.add_option("VERSION", down->version, "Its number")->required();
+  archive_verb.footer("Example:\n  runledger agents archive wordcount 1");
 }
 
 } // namespace
@@ -206,6 +209,7 @@ void add_agents(CLI::App& app, command& chosen) {
   const auto listed = std::make_shared<agent_options>();
   auto& list_verb = add_verb(noun, chosen, "list", "List agents, newest first", listed, list);
   list_verb.add_option("--limit", listed->limit, "At most so many")->capture_default_str();
+  list_verb.footer("Example:\n  runledger agents list --limit 10");
 
   const auto shown = std::make_shared<agent_options>();
   auto& show_verb = add_verb(noun, chosen, "show", "Show an agent with its versions", shown, show);
@@ -213,6 +217,9 @@ void add_agents(CLI::App& app, command& chosen) {
   show_verb.footer("Example:\n  runledger agents show wordcount");
 
   add_versions(noun, chosen);
+  noun.footer("Examples:\n"
+              "  runledger agents create --name 'Word count' --recipe recipe.json\n"
+              "  runledger agents show wordcount");
 }
 
 } // namespace runledger::cli

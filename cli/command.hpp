@@ -104,6 +104,9 @@ void add_workspaces(CLI::App& app, command& chosen);
 void add_replay(CLI::App& app, command& chosen);
 void add_doctor(CLI::App& app, command& chosen);
 
+/// Fills the command line with every command; a parse sets `chosen`, which has to outlive `app`.
+void add_commands(CLI::App& app, command& chosen);
+
 /// Parses the arguments and runs what they ask for. The process's exit code.
 int run_command_line(int argc, char** argv);
 

@@ -93,11 +93,17 @@ void add_keys(CLI::App& app, command& chosen) {
       "  RUNLEDGER_API_KEY=$(runledger keys create --name ci --workspace default --scopes write)");
 
   const auto listed = std::make_shared<key_options>();
-  add_verb(noun, chosen, "list", "List the keys, without their secrets", listed, list);
+  auto& list_verb =
+      add_verb(noun, chosen, "list", "List the keys, without their secrets", listed, list);
+  list_verb.footer("Example:\n  runledger keys list --json");
 
   const auto revoked = std::make_shared<key_options>();
   auto& revoke_verb = add_verb(noun, chosen, "revoke", "Revoke a key, at once", revoked, revoke);
   revoke_verb.add_option("ID", revoked->id, "The key's id, key_...")->required();
+  revoke_verb.footer("Example:\n  runledger keys revoke key_01J9...");
+  noun.footer("Examples:\n"
+              "  runledger keys create --name ci --workspace default --scopes write\n"
+              "  runledger keys list");
 }
 
 } // namespace runledger::cli

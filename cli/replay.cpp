@@ -9,6 +9,7 @@ void add_replay(CLI::App& app, command& chosen) {
   auto& noun = *app.add_subcommand("replay", "Look into recorded history, and go on from it");
   noun.require_subcommand(1);
   add_replay_fork(noun, chosen);
+  noun.footer("Example:\n  runledger replay fork run_01J9... --at summarise --wait");
 }
 
 } // namespace runledger::cli

@@ -241,6 +241,9 @@ void add_runs(CLI::App& app, command& chosen) {
   list_verb.footer("Example:\n  runledger runs list --agent wordcount --status failed");
 
   add_reading_verbs(noun, chosen);
+  noun.footer("Examples:\n"
+              "  runledger runs start wordcount --prompt 'count the ballad' --wait\n"
+              "  runledger runs show run_01J9...");
 }
 
 } // namespace runledger::cli

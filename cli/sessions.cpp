@@ -135,10 +135,12 @@ void add_sessions(CLI::App& app, command& chosen) {
   const auto listed = std::make_shared<session_options>();
   auto& list_verb = add_verb(noun, chosen, "list", "List sessions, newest first", listed, list);
   list_verb.add_option("--limit", listed->limit, "At most so many")->capture_default_str();
+  list_verb.footer("Example:\n  runledger sessions list --limit 10");
 
   const auto shown = std::make_shared<session_options>();
   auto& show_verb = add_verb(noun, chosen, "show", "Show a session with its runs", shown, show);
   show_verb.add_option("SESSION", shown->session, "The session's id")->required();
+  show_verb.footer("Example:\n  runledger sessions show sess_01J9...");
 
   const auto told = std::make_shared<session_options>();
   auto& events_verb =
@@ -165,6 +167,10 @@ void add_sessions(CLI::App& app, command& chosen) {
       add_verb(noun, chosen, "cancel", "Cancel a session: its runs drain, then it is terminated",
                ended, cancel);
   cancel_verb.add_option("SESSION", ended->session, "The session's id")->required();
+  cancel_verb.footer("Example:\n  runledger sessions cancel sess_01J9...");
+  noun.footer("Examples:\n"
+              "  runledger sessions events sess_01J9... --follow\n"
+              "  runledger sessions message sess_01J9... 'and now in French' --wait");
 }
 
 } // namespace runledger::cli

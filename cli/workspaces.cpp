@@ -56,7 +56,11 @@ void add_workspaces(CLI::App& app, command& chosen) {
   create_verb.footer("Example:\n  runledger workspaces create 'Team A' --id team-a");
 
   const auto listed = std::make_shared<workspace_options>();
-  add_verb(noun, chosen, "list", "List workspaces", listed, list);
+  auto& list_verb = add_verb(noun, chosen, "list", "List workspaces", listed, list);
+  list_verb.footer("Example:\n  runledger workspaces list");
+  noun.footer("Examples:\n"
+              "  runledger workspaces create 'Team A' --id team-a\n"
+              "  runledger workspaces list");
 }
 
 } // namespace runledger::cli
