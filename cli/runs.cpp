@@ -88,6 +88,10 @@ int watch(const run_options& asked) {
 int log(const run_options& asked) {
   const api server{asked};
   const auto reply = server.get(path_of(asked) + "/log");
+  if (server.json()) {
+    print(reply.body + "\n");
+    return exit_done;
+  }
   const auto document = parsed(reply.body);
   auto url = std::string{document.root().find("url") ? document.root().find("url")->string() : ""};
   // Behind a proxy the address in the answer may name another host; its path is the same.
@@ -158,7 +162,8 @@ void save_artifact(const api& server, const json::value& artifact, const std::st
     throw command_failure{exit_wrong, reply ? fmt::format("{}: cannot be written", path.string())
                                             : reply.error().message};
   }
-  print(path.string() + "\n");
+  if (!server.json())
+    print(path.string() + "\n");
 }
 
 int artifacts(const run_options& asked) {
@@ -170,7 +175,8 @@ int artifacts(const run_options& asked) {
     std::filesystem::create_directories(asked.save, ignored);
     for (const auto artifact : document.root().children())
       save_artifact(server, artifact, asked.save);
-    return exit_done;
+    if (!server.json())
+      return exit_done;
   }
   if (server.json()) {
     print(reply.body + "\n");
@@ -209,7 +215,7 @@ void add_reading_verbs(CLI::App& noun, command& chosen) {
   } verbs[] = {
       {"show", "Show a run with its result", show},
       {"watch", "Follow a run's events to its end; exit 1 if it does not succeed", watch},
-      {"log", "Print the raw log of a run that has ended", log},
+      {"log", "Print the raw log of a run that has ended; --json: where it is", log},
       {"artifacts", "List the artifacts of a run, or save them", artifacts},
       {"explain", "Say why a run is where it is", explain},
   };

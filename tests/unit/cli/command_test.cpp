@@ -235,6 +235,26 @@ TEST_F(commands, artifacts_are_saved_in_the_folder_only) {
   std::filesystem::remove_all(folder);
 }
 
+// Goal: with --json a command prints the API's own objects, whatever else it does.
+TEST_F(commands, json_is_what_the_api_said) {
+  const auto folder = std::filesystem::path{::testing::TempDir()} / "runledger-json-test";
+  std::filesystem::remove_all(folder);
+  const std::string list = R"([{"id":"art_1","name":"a.txt"}])";
+  const std::string link = R"({"url":"http://host/api/v1/x?signature=1","expires_in_seconds":900})";
+  const canned_server server{{answer(200, list), answer(200, "one"), answer(200, link)}};
+  const auto saved =
+      say({"runs", "artifacts", "run_1", "--save", folder, "--json", "--server", server.url()});
+  EXPECT_EQ(saved.exit_code, exit_done) << saved.err;
+  EXPECT_EQ(saved.out, list + "\n");
+  std::string text;
+  std::getline(std::ifstream{folder / "a.txt"}, text);
+  EXPECT_EQ(text, "one");
+  std::filesystem::remove_all(folder);
+  const auto log = say({"runs", "log", "run_1", "--json", "--server", server.url()});
+  EXPECT_EQ(log.exit_code, exit_done) << log.err;
+  EXPECT_EQ(log.out, link + "\n");
+}
+
 TEST_F(commands, print_config_shows_origin_and_bad_settings_are_2) {
   const auto shown = say({"serve", "--listen", "127.0.0.1:9", "--secrets.A-b.env=PATH",
                           "--http.allow-plaintext", "--runs.max-running", "3", "--print-config"});
