@@ -250,6 +250,8 @@ protected:
 
   void check_receipts() {
     std::vector<std::string> wrong;
+    for (const auto& each : clients_)
+      EXPECT_GT(each->receipts().size(), 0u) << "a client was never answered";
     auto asking = world_.client();
     for (const auto& each : clients_) {
       wrong.insert(wrong.end(), each->complaints().begin(), each->complaints().end());
@@ -277,10 +279,13 @@ protected:
     EXPECT_TRUE(pooled.empty()) << some_of(pooled);
     const auto steps = check_effects(world_.effects() + "/steps", ledger, meeting_.steps);
     EXPECT_TRUE(steps.empty()) << some_of(steps);
-    std::size_t failed = 0;
-    for (const auto& [run, story] : ledger.runs)
+    std::size_t failed = 0, cut_off = 0;
+    for (const auto& [run, story] : ledger.runs) {
       failed += story.types.back() == "failed" ? 1 : 0;
+      cut_off += std::ranges::count(story.types, "attempt_failed") > 0 ? 1 : 0;
+    }
     EXPECT_EQ(failed, 0u) << "a server's end used up an attempt";
+    EXPECT_GT(cut_off, 0u) << "no kill ever hit a run";
     std::printf("%zu events, %zu runs\n", ledger.events, ledger.runs.size());
   }
 

@@ -110,9 +110,8 @@ protected:
         return;
       case views_are::behind:
         remove_views();
-        for (const char* name : {"views.db", "views.db.clean"})
-          if (fs::exists(world_.folder / (std::string{"old-"} + name)))
-            fs::copy_file(world_.folder / (std::string{"old-"} + name), world_.data() + '/' + name);
+        for (const auto& name : old_views_)
+          fs::copy_file(world_.folder / ("old-" + name), world_.data() + '/' + name);
         return;
       case views_are::torn:
         fs::remove(path + "-wal");
@@ -122,10 +121,14 @@ protected:
   }
 
   void keep_old_views() {
-    for (const char* name : {"views.db", "views.db.clean"})
-      if (fs::exists(world_.data() + '/' + name))
-        fs::copy_file(world_.data() + '/' + name, world_.folder / (std::string{"old-"} + name));
+    for (const std::string name : {"views.db", "views.db.clean"})
+      if (fs::exists(world_.data() + '/' + name)) {
+        fs::copy_file(world_.data() + '/' + name, world_.folder / ("old-" + name));
+        old_views_.push_back(name);
+      }
   }
+
+  std::vector<std::string> old_views_;
 };
 
 TEST_P(views_after_a_kill, hide_no_work_and_answer_right) {
@@ -136,6 +139,8 @@ TEST_P(views_after_a_kill, hide_no_work_and_answer_right) {
     ASSERT_EQ(world_.run_to_end(pooled, R"({"prompt":"3"})")["status"], "succeeded");
   ASSERT_EQ(world_.server.stop()->code, 0) << world_.server.why();
   keep_old_views();
+  ASSERT_FALSE(old_views_.empty());
+  ASSERT_EQ(old_views_.front(), "views.db");
   ASSERT_TRUE(world_.start());
   for (int i = 0; i < 4; ++i)
     ASSERT_EQ(world_.run_to_end(pooled, R"({"prompt":"2"})")["status"], "succeeded");

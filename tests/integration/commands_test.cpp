@@ -152,7 +152,10 @@ TEST_F(commands, keys_and_workspaces) {
   EXPECT_EQ(denied.exit_code, 2);
   EXPECT_THAT(denied.out, HasSubstr("(403, "));
   server_key.clear();
-  EXPECT_EQ(say("keys list").out.find(key), std::string::npos);
+  const auto keys = say("keys list");
+  EXPECT_EQ(keys.exit_code, 0) << keys.out;
+  EXPECT_THAT(keys.out, HasSubstr(member(made, "id")));
+  EXPECT_EQ(keys.out.find(key), std::string::npos);
   EXPECT_EQ(say("keys revoke " + member(made, "id")).exit_code, 0);
   server_key = key;
   EXPECT_THAT(say("runs list").out, HasSubstr("(401, "));

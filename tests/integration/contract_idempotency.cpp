@@ -345,8 +345,17 @@ TEST(contract_idempotency, messages_need_no_key) {
   auto asking = shared_world().client();
   const auto one = asking.post(run_target, R"({"prompt":"x"})");
   const auto two = asking.post(run_target, R"({"prompt":"x"})");
+  ASSERT_EQ(one.status, 201) << one.body;
+  ASSERT_EQ(two.status, 201) << two.body;
   EXPECT_NE(one["id"], two["id"]);
   EXPECT_EQ(two.header("Idempotent-Replayed"), "");
+  const auto messages = "/api/v1/sessions/" + one["session_id"] + "/messages";
+  const auto first = asking.post(messages, R"({"message":"x"})");
+  const auto second = asking.post(messages, R"({"message":"x"})");
+  ASSERT_EQ(first.status, 202) << first.body;
+  ASSERT_EQ(second.status, 202) << second.body;
+  EXPECT_NE(first["run_id"], second["run_id"]);
+  EXPECT_EQ(second.header("Idempotent-Replayed"), "");
 }
 
 } // namespace runledger::contract

@@ -159,10 +159,13 @@ TEST(contract_sessions, cancel_kills_what_does_not_drain) {
   w.make_agent(slug, recipe);
   auto asking = w.client();
   const auto run = w.begin(R"([["gated","a","never"]])", slug);
-  ASSERT_TRUE(
-      eventually([&] { return asking.get("/api/v1/runs/" + run["id"])["status"] == "running"; }));
+  // From here on it hears nothing but its gate.
+  ASSERT_TRUE(eventually(
+      [&] { return !where(w.timeline(run["session_id"]), "type", "step_started").empty(); }));
   asking.post("/api/v1/sessions/" + run["session_id"] + "/cancel", "");
-  EXPECT_EQ(w.end_of(run["id"])["status"], "cancelled");
+  const auto ended = w.end_of(run["id"]);
+  EXPECT_EQ(ended["status"], "cancelled");
+  EXPECT_EQ(ended["steps_completed"], "0");
 }
 
 TEST(contract_sessions, an_idle_session_is_cancelled_at_once) {
