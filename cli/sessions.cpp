@@ -1,3 +1,4 @@
+#include "cli/objects.hpp"
 #include "cli/output.hpp"
 #include "cli/timeline.hpp"
 #include "cli/verb.hpp"
@@ -24,21 +25,7 @@ void show_session(const api& server, const http_reply& reply) {
   if (server.json())
     return print(reply.body + "\n");
   const auto document = parsed(reply.body);
-  const auto session = document.root();
-  const auto now = system_wall_clock{}.now();
-  const auto status = cell(session, "status");
-  print(fmt::format("{}  {}\n  agent          {}, version {}\n  created        {}\n"
-                    "  last activity  {}\n\n",
-                    cell(session, "id"), painted(status, status, wants_colour()),
-                    cell(session, "agent_id"), cell(session, "agent_version"),
-                    relative_cell(session, "created_at", now),
-                    relative_cell(session, "last_activity_at", now)));
-  table rows{{"RUN", "STATUS", "CREATED", "TOOK"}};
-  if (const auto runs = session.find("runs"))
-    for (const auto run : runs->children())
-      rows.row({cell(run, "id"), cell(run, "status"), relative_cell(run, "created_at", now),
-                duration_cell(run, "created_at", "finished_at")});
-  print(rows.text(wants_colour()));
+  print(session_text(document.root(), system_wall_clock{}.now(), wants_colour()));
 }
 
 int list(const session_options& asked) {

@@ -15,16 +15,6 @@ namespace {
 
 constexpr std::size_t longest_text = 160;
 
-/// At most so many characters on a line, cut between two of them.
-std::string shortened(std::string text) {
-  if (text.size() <= longest_text)
-    return text;
-  std::size_t end = longest_text;
-  while (end > 0 && (static_cast<unsigned char>(text[end]) & 0xC0) == 0x80)
-    --end;
-  return text.substr(0, end) + "...";
-}
-
 /// `ms` as `0.4 s`; empty where there is none.
 std::string seconds_text(const json::value& data) {
   const auto duration = data.find("duration_ms");
@@ -67,32 +57,6 @@ std::string usage_text(const json::value& data) {
                      cell(data, "cost_usd"));
 }
 
-/// What matters of an item's data, by its type; the data as written for types of a newer server.
-std::string essence(std::string_view type, const json::value& data, bool colour) {
-  if (type == "run_status")
-    return status_text(data, colour);
-  if (type.starts_with("step_"))
-    return step_text(type, data);
-  if (type == "user_message")
-    return cell(data, "content") == "-" ? cell(data, "initial_state") : cell(data, "content");
-  if (type == "assistant_message")
-    return cell(data, "content");
-  if (type == "tool_call")
-    return fmt::format("{} {}", cell(data, "tool"), cell(data, "args"));
-  if (type == "tool_result")
-    return fmt::format("{} {}{}", cell(data, "tool"), cell(data, "output"), error_text(data));
-  if (type == "usage")
-    return usage_text(data);
-  if (type == "log")
-    return fmt::format("{}: {}", cell(data, "level"), cell(data, "message"));
-  if (type == "artifact_published")
-    return fmt::format("{} ({}, {} bytes)", cell(data, "name"), cell(data, "media_type"),
-                       cell(data, "size"));
-  if (type == "session_terminated")
-    return cell(data, "reason");
-  return printable(data.raw());
-}
-
 /// `12:34:56.789` of an RFC 3339 time.
 std::string clock_text(const json::value& item) {
   const auto time = cell(item, "time");
@@ -126,6 +90,40 @@ private:
 };
 
 } // namespace
+
+std::string shortened(std::string text) {
+  if (text.size() <= longest_text)
+    return text;
+  std::size_t end = longest_text;
+  while (end > 0 && (static_cast<unsigned char>(text[end]) & 0xC0) == 0x80)
+    --end;
+  return text.substr(0, end) + "...";
+}
+
+std::string essence(std::string_view type, const json::value& data, bool colour) {
+  if (type == "run_status")
+    return status_text(data, colour);
+  if (type.starts_with("step_"))
+    return step_text(type, data);
+  if (type == "user_message")
+    return cell(data, "content") == "-" ? cell(data, "initial_state") : cell(data, "content");
+  if (type == "assistant_message")
+    return cell(data, "content");
+  if (type == "tool_call")
+    return fmt::format("{} {}", cell(data, "tool"), cell(data, "args"));
+  if (type == "tool_result")
+    return fmt::format("{} {}{}", cell(data, "tool"), cell(data, "output"), error_text(data));
+  if (type == "usage")
+    return usage_text(data);
+  if (type == "log")
+    return fmt::format("{}: {}", cell(data, "level"), cell(data, "message"));
+  if (type == "artifact_published")
+    return fmt::format("{} ({}, {} bytes)", cell(data, "name"), cell(data, "media_type"),
+                       cell(data, "size"));
+  if (type == "session_terminated")
+    return cell(data, "reason");
+  return printable(data.raw());
+}
 
 std::string timeline_line(const json::value& item, bool colour) {
   const auto type = cell(item, "type");

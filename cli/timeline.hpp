@@ -6,8 +6,15 @@
 
 #include <functional>
 #include <string>
+#include <string_view>
 
 namespace runledger::cli {
+
+/// What matters of an item's data, by the item's type; the data as written for types that are not
+/// known.
+std::string essence(std::string_view type, const json::value& data, bool colour);
+/// At most so many characters of it that a line stays readable.
+std::string shortened(std::string text);
 
 /// One line of a session's timeline for people: time, place, type, and what matters of its data.
 std::string timeline_line(const json::value& item, bool colour);

@@ -3,6 +3,7 @@
 #include "events/log/sqlite_log_reader.hpp"
 #include "events/log/sqlite_log_writer.hpp"
 #include "events/log/sqlite_rows.hpp"
+#include "events/log/sqlite_source.hpp"
 
 #include <fcntl.h>
 #include <unistd.h>
@@ -21,6 +22,8 @@ namespace runledger {
 namespace {
 
 constexpr std::size_t idle_readers_kept = 4;
+/// How often a read is repeated whose file was written to behind it.
+constexpr int most_reads = 20;
 /// A commit writes the WAL and does not sync it: that is what complete() does. Checkpoints sync the
 /// WAL first, then the file.
 constexpr const char* writer_settings = "PRAGMA synchronous = NORMAL;"
@@ -106,6 +109,7 @@ struct sqlite_log::shared_state {
   partition_head state;
   std::optional<std::string> failed;
   std::vector<std::unique_ptr<reader>> idle_readers;
+  std::shared_ptr<const sqlite_source> source; ///< Where the readers read; only with read_only.
 
   std::mutex listener_mutex; ///< Held during the call: who takes a listener away may destroy it.
   std::function<void()> listener;
@@ -115,9 +119,15 @@ struct sqlite_log::shared_state {
   std::atomic<std::int64_t> wal_bytes{0};
 };
 
+/// A reader and what it reads.
+struct sqlite_log::reader_lease {
+  std::unique_ptr<reader> mine;
+  std::shared_ptr<const sqlite_source> source;
+};
+
 sqlite_log::sqlite_log(sqlite_log_options options)
     : options_(std::move(options)),
-      path_(options_.folder + "/ledger.db"),
+      path_(options_.file.empty() ? options_.folder + "/ledger.db" : options_.file),
       shared_(std::make_unique<shared_state>()) {}
 
 sqlite_log::~sqlite_log() {
@@ -138,14 +148,8 @@ result<std::unique_ptr<sqlite_log>, std::string> sqlite_log::open(sqlite_log_opt
 }
 
 result<void, std::string> sqlite_log::start() {
-  if (options_.read_only) {
-    auto db = reader::connect(path_, options_.busy_timeout_ms);
-    if (!db)
-      return path_ + ": " + db.error().message;
-    if (auto known = sqlite::prepare_ledger_file(*db, path_, false); !known)
-      return known.error();
-    return load_partition_state();
-  }
+  if (options_.read_only)
+    return start_reading();
   auto db = open_writing(path_, options_);
   if (!db)
     return db.error();
@@ -169,6 +173,25 @@ result<void, std::string> sqlite_log::start() {
   return writer_->prepare(shared_->end.load(), shared_->state);
 }
 
+result<void, std::string> sqlite_log::start_reading() {
+  for (int attempt = 0; attempt < most_reads; ++attempt) {
+    auto source = sqlite_source::look_at(path_);
+    if (!source)
+      return source.error();
+    auto db = (*source)->connect(options_.busy_timeout_ms);
+    if (!db)
+      return db.error().message;
+    auto known = sqlite::prepare_ledger_file(*db, path_, false);
+    if (!(*source)->still_good())
+      continue;
+    if (!known)
+      return known.error();
+    shared_->source = std::move(*source);
+    return load_partition_state();
+  }
+  return path_ + " is written to all the time: it cannot be read now";
+}
+
 result<void, std::string> sqlite_log::load_partition_state() {
   auto end = with_reader([](reader& r) { return r.end_offset(); });
   if (!end)
@@ -182,27 +205,57 @@ result<void, std::string> sqlite_log::load_partition_state() {
   return {};
 }
 
-template <class Use>
-auto sqlite_log::with_reader(Use&& use) const -> decltype(use(std::declval<reader&>())) {
-  std::unique_ptr<reader> mine;
+result<sqlite_log::reader_lease, read_error> sqlite_log::take_reader() const {
+  reader_lease out;
   {
     std::lock_guard guard{shared_->mutex};
+    out.source = shared_->source;
     if (!shared_->idle_readers.empty()) {
-      mine = std::move(shared_->idle_readers.back());
+      out.mine = std::move(shared_->idle_readers.back());
       shared_->idle_readers.pop_back();
+      return out;
     }
   }
-  if (!mine) {
-    auto opened = reader::open(path_, options_.busy_timeout_ms);
-    if (!opened)
-      return read_error{read_error::kind::unavailable, {}, 0, -1, opened.error().message};
-    mine = std::move(*opened);
-  }
-  auto out = use(*mine);
-  std::lock_guard guard{shared_->mutex};
-  if (shared_->idle_readers.size() < idle_readers_kept)
-    shared_->idle_readers.push_back(std::move(mine));
+  auto failed = [](const sqlite::error& e) {
+    return read_error{read_error::kind::unavailable, {}, 0, -1, e.message};
+  };
+  auto db = out.source ? out.source->connect(options_.busy_timeout_ms)
+                       : sqlite::connection::open(path_, sqlite::open_mode::read_only,
+                                                  options_.busy_timeout_ms);
+  if (!db)
+    return failed(db.error());
+  auto opened = reader::on(std::move(*db));
+  if (!opened)
+    return failed(opened.error());
+  out.mine = std::move(*opened);
   return out;
+}
+
+bool sqlite_log::give_back(reader_lease lease) const {
+  const bool good = !lease.source || lease.source->still_good();
+  std::lock_guard guard{shared_->mutex};
+  auto& s = *shared_;
+  if (!good && s.source == lease.source) {
+    s.idle_readers.clear();
+    if (auto fresh = sqlite_source::look_at(path_))
+      s.source = std::move(*fresh);
+  }
+  if (good && s.source == lease.source && s.idle_readers.size() < idle_readers_kept)
+    s.idle_readers.push_back(std::move(lease.mine));
+  return good;
+}
+
+template <class Use>
+auto sqlite_log::with_reader(Use&& use) const -> decltype(use(std::declval<reader&>())) {
+  for (int attempt = 0; attempt < most_reads; ++attempt) {
+    auto lease = take_reader();
+    if (!lease)
+      return lease.error();
+    auto out = use(*lease->mine);
+    if (give_back(std::move(*lease)))
+      return out;
+  }
+  return read_error{read_error::kind::unavailable, {}, 0, -1, path_ + " changes while it is read"};
 }
 
 void sqlite_log::append(std::vector<append_request> group, completion done) {

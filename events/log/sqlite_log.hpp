@@ -12,8 +12,9 @@ namespace runledger {
 
 /// How a SQLite ledger is opened. The defaults are the product's.
 struct sqlite_log_options {
-  std::string folder;          ///< The data folder; the file is `ledger.db` in it.
-  bool read_only = false;      ///< For offline tools, also while a server writes.
+  std::string folder = {};     ///< The data folder; the file is `ledger.db` in it.
+  std::string file = {};       ///< The file, where it is another; with read_only only.
+  bool read_only = false;      ///< For offline tools: leaves no trace (sqlite_source.hpp).
   bool verify_appends = false; ///< Compute the hashes of appended events anew: tests, copies.
   bool verify_partition_reads = true; ///< Of rows from the file, not of recent records.
   std::size_t cached_heads = 65536;
@@ -56,8 +57,8 @@ struct sqlite_log_figures {
 /// The caller holds the data folder's lock (data_folder_lock).
 class sqlite_log final : public event_log {
 public:
-  /// Opens the ledger, or creates it with mode 0600. An error is one sentence for the operator; a
-  /// newer schema is refused.
+  /// Opens the ledger, or creates it with mode 0600 (never with `read_only`). An error is one
+  /// sentence for the operator; a newer schema is refused.
   static result<std::unique_ptr<sqlite_log>, std::string> open(sqlite_log_options options);
   /// A clean end moves the WAL into the file. After a failure nothing is touched any more.
   ~sqlite_log() override;
@@ -84,9 +85,11 @@ private:
   class writer;
   class reader;
   struct shared_state;
+  struct reader_lease;
   explicit sqlite_log(sqlite_log_options options);
 
   result<void, std::string> start();
+  result<void, std::string> start_reading();
   result<void, std::string> load_partition_state();
   std::int64_t synced_end() const;
   /// What the last write() left to do: sync, publish, tell the caller.
@@ -95,7 +98,11 @@ private:
                 const completion& done);
   void publish(const std::vector<std::shared_ptr<record>>& written, const partition_head& state);
   void fail(const std::string& why);
-  /// Runs `use(reader&)` on a connection that no other thread uses meanwhile.
+  result<reader_lease, read_error> take_reader() const;
+  /// False: what was read with it counts for nothing; the next reader looks at the file anew.
+  bool give_back(reader_lease lease) const;
+  /// Runs `use(reader&)` on a connection that no other thread uses meanwhile; again where the file
+  /// was written to behind a connection that cannot know of it.
   template <class Use>
   auto with_reader(Use&& use) const -> decltype(use(std::declval<reader&>()));
 

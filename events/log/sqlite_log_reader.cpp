@@ -3,7 +3,6 @@
 #include "events/log/sqlite_rows.hpp"
 
 #include <sqlite3.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <limits>
@@ -56,28 +55,9 @@ private:
 
 } // namespace
 
-result<sqlite::connection, sqlite::error> sqlite_log::reader::connect(const std::string& path,
-                                                                      int busy_timeout_ms) {
-  auto db = sqlite::connection::open(path, sqlite::open_mode::read_only, busy_timeout_ms);
-  if (!db)
-    return db;
-  auto readable = db->query_integer("PRAGMA schema_version");
-  if (readable)
-    return db;
-  // A folder that cannot be written, with no WAL beside the file: nobody can be writing it.
-  auto why = readable.error().primary();
-  bool has_wal = ::access((path + "-wal").c_str(), F_OK) == 0;
-  if ((why == SQLITE_CANTOPEN || why == SQLITE_READONLY) && !has_wal)
-    return sqlite::connection::open(path, sqlite::open_mode::immutable, busy_timeout_ms);
-  return readable.error();
-}
-
 result<std::unique_ptr<sqlite_log::reader>, sqlite::error>
-sqlite_log::reader::open(const std::string& path, int busy_timeout_ms) {
-  auto db = connect(path, busy_timeout_ms);
-  if (!db)
-    return db.error();
-  std::unique_ptr<reader> out{new reader{std::move(*db)}};
+sqlite_log::reader::on(sqlite::connection db) {
+  std::unique_ptr<reader> out{new reader{std::move(db)}};
   if (auto ready = out->prepare(); !ready)
     return ready.error();
   return out;

@@ -14,11 +14,7 @@ namespace runledger {
 /// that offset on are not there.
 class sqlite_log::reader {
 public:
-  /// A connection that can read the file, also in a folder that cannot be written.
-  static result<sqlite::connection, sqlite::error> connect(const std::string& path,
-                                                           int busy_timeout_ms);
-  static result<std::unique_ptr<reader>, sqlite::error> open(const std::string& path,
-                                                             int busy_timeout_ms);
+  static result<std::unique_ptr<reader>, sqlite::error> on(sqlite::connection db);
 
   result<std::vector<record_ptr>, read_error>
   stream(const stream_id& stream, std::uint64_t from_seq, std::size_t limit, std::int64_t before);

@@ -128,7 +128,10 @@ result<void, std::string> check_version(std::int64_t version, const std::string&
 
 result<void, std::string> prepare_ledger_file(connection& db, const std::string& path,
                                               bool writable) {
-  auto text = [&](const error& e) { return path + ": " + e.message; };
+  auto text = [&](const error& e) {
+    return path + (e.primary() == SQLITE_NOTADB ? " is not a runledger ledger: " : ": ")
+           + e.message;
+  };
   auto application = db.query_integer("PRAGMA application_id");
   if (!application)
     return text(application.error());

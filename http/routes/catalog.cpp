@@ -1,12 +1,14 @@
+#include "http/requests/as_of.hpp"
+#include "http/requests/body.hpp"
 #include "http/requests/create_key.hpp"
 #include "http/requests/create_workspace.hpp"
-#include "http/requests/query.hpp"
 #include "http/routes/handlers.hpp"
 #include "http/routes/reading.hpp"
 #include "http/routes/refusals.hpp"
 #include "http/routes/rows_from.hpp"
 #include "http/routes/writing.hpp"
 #include "projections/queries/agent_analytics.hpp"
+#include "projections/queries/analytics_as_of.hpp"
 #include "projections/queries/keys.hpp"
 #include "projections/queries/projections_status.hpp"
 #include "projections/queries/workers.hpp"
@@ -51,17 +53,22 @@ void list_workers(route_context& c, const request& rq, reply r) {
 void agent_analytics(route_context& c, const request& rq, reply r) {
   constexpr auto usual = std::chrono::days{30};
   query_reader in{rq};
-  // The end is exclusive, and what was created in this very millisecond counts.
-  const auto end = in.time("end").value_or(c.clock.now() + std::chrono::milliseconds{1});
-  const auto start = in.time("start").value_or(end - usual);
-  if (in.ok() && start > end)
+  const auto when = read_as_of(in, false);
+  auto end = in.time("end");
+  if (!end && !when) // Exclusive, and what was created in this very millisecond counts.
+    end = c.clock.now() + std::chrono::milliseconds{1};
+  auto start = in.time("start");
+  if (!start && end)
+    start = *end - usual;
+  if (in.ok() && start && end && *start > *end)
     in.complain("start", "`start` is behind `end`.", "out_of_range");
   if (!in.ok())
     return r.problem(std::move(in).refusal());
   answer_aside(c, std::move(r),
-               [workspace = workspace_id{rq.caller()->workspace}, start,
-                end](views::view_reader& reader) -> result<rendered, problem> {
-                 auto found = views::agent_analytics(reader, workspace, start, end);
+               [workspace = workspace_id{rq.caller()->workspace}, start, end,
+                when](views::view_reader& reader) -> result<rendered, problem> {
+                 auto found = when ? views::analytics_as_of(reader, workspace, start, end, *when)
+                                   : views::agent_analytics(reader, workspace, *start, *end);
                  if (!found)
                    return problem_of(found.error());
                  rendered out;

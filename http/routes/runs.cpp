@@ -1,5 +1,5 @@
+#include "http/requests/as_of.hpp"
 #include "http/requests/fork_run.hpp"
-#include "http/requests/query.hpp"
 #include "http/requests/start_run.hpp"
 #include "http/routes/handlers.hpp"
 #include "http/routes/reading.hpp"
@@ -9,6 +9,7 @@
 #include "http/routes/waiting.hpp"
 #include "http/routes/writing.hpp"
 #include "projections/queries/agents.hpp"
+#include "projections/queries/entities_as_of.hpp"
 #include "projections/queries/explain_run.hpp"
 #include "projections/queries/list_runs.hpp"
 #include "projections/queries/run_by_id.hpp"
@@ -18,18 +19,22 @@ namespace runledger::http::routes {
 
 namespace {
 
+result<rendered, problem> run_reply(const views::answer<std::optional<views::run_row>>& found,
+                                    status code) {
+  if (!found)
+    return problem_of(found.error());
+  if (!*found)
+    return no_such("run");
+  rendered out;
+  out.code = code;
+  views::append_run_json(out.body, **found);
+  return out;
+}
+
 question run_object(workspace_id workspace, std::string run, status code) {
   return [workspace = std::move(workspace), run = std::move(run),
           code](views::view_reader& reader) -> result<rendered, problem> {
-    auto found = views::run_by_id(reader, workspace, run);
-    if (!found)
-      return problem_of(found.error());
-    if (!*found)
-      return no_such("run");
-    rendered out;
-    out.code = code;
-    views::append_run_json(out.body, **found);
-    return out;
+    return run_reply(views::run_by_id(reader, workspace, run), code);
   };
 }
 
@@ -129,8 +134,20 @@ void fork_run(route_context& c, const request& rq, reply r) {
 }
 
 void show_run(route_context& c, const request& rq, reply r) {
-  answer_here(c, std::move(r),
-              run_object({rq.caller()->workspace}, std::string{rq.param("run")}, status::ok));
+  query_reader in{rq};
+  const auto when = read_as_of(in);
+  if (!in.ok())
+    return r.problem(std::move(in).refusal());
+  if (!when)
+    return answer_here(
+        c, std::move(r),
+        run_object({rq.caller()->workspace}, std::string{rq.param("run")}, status::ok));
+  answer_aside(c, std::move(r),
+               [workspace = workspace_id{rq.caller()->workspace},
+                run = run_id{std::string{rq.param("run")}},
+                when = *when](views::view_reader& reader) -> result<rendered, problem> {
+                 return run_reply(views::run_as_of(reader, workspace, run, when), status::ok);
+               });
 }
 
 void list_runs(route_context& c, const request& rq, reply r) {

@@ -1,6 +1,6 @@
 #include "events/timeline.hpp"
+#include "http/requests/as_of.hpp"
 #include "http/requests/post_message.hpp"
-#include "http/requests/query.hpp"
 #include "http/routes/events.hpp"
 #include "http/routes/handlers.hpp"
 #include "http/routes/reading.hpp"
@@ -9,6 +9,7 @@
 #include "http/routes/waiting.hpp"
 #include "http/routes/writing.hpp"
 #include "projections/queries/agents.hpp"
+#include "projections/queries/entities_as_of.hpp"
 #include "projections/queries/list_sessions.hpp"
 #include "projections/queries/session_by_id.hpp"
 #include "projections/queries/session_timeline.hpp"
@@ -85,19 +86,27 @@ void list_sessions(route_context& c, const request& rq, reply r) {
 }
 
 void show_session(route_context& c, const request& rq, reply r) {
-  answer_here(c, std::move(r),
-              [workspace = workspace_id{rq.caller()->workspace},
-               session = std::string{rq.param("session")}](
-                  views::view_reader& reader) -> result<rendered, problem> {
-                auto found = views::session_by_id(reader, workspace, session);
-                if (!found)
-                  return problem_of(found.error());
-                if (!*found)
-                  return no_such("session");
-                rendered out;
-                views::append_session_json(out.body, (*found)->session, (*found)->runs);
-                return out;
-              });
+  query_reader in{rq};
+  const auto when = read_as_of(in);
+  if (!in.ok())
+    return r.problem(std::move(in).refusal());
+  auto object = [workspace = workspace_id{rq.caller()->workspace},
+                 session = session_id{std::string{rq.param("session")}},
+                 when](views::view_reader& reader) -> result<rendered, problem> {
+    auto found = when ? views::session_as_of(reader, workspace, session, *when)
+                      : views::session_by_id(reader, workspace, session.value);
+    if (!found)
+      return problem_of(found.error());
+    if (!*found)
+      return no_such("session");
+    rendered out;
+    views::append_session_json(out.body, (*found)->session, (*found)->runs);
+    return out;
+  };
+  if (when)
+    answer_aside(c, std::move(r), std::move(object));
+  else
+    answer_here(c, std::move(r), std::move(object));
 }
 
 void session_events(route_context& c, const request& rq, reply r) {

@@ -1,20 +1,10 @@
 #include "projections/views/catalog_views.hpp"
 
+#include "projections/worker_row.hpp"
+
 namespace runledger::views {
 
 namespace {
-
-std::string json_array(const std::vector<std::string>& texts) {
-  std::string out;
-  if (texts.empty())
-    return out;
-  json_writer json{out};
-  json.begin_array();
-  for (const auto& text : texts)
-    json.value(text);
-  json.end_array();
-  return out;
-}
 
 std::vector<std::string> texts_of(const std::string& json_text) {
   std::vector<std::string> out;
@@ -220,7 +210,7 @@ void catalog_views::write() {
     const auto& s = e.state;
     if (s.exists)
       write_worker_
-          .with(e.at, id, s.node, s.slot, s.busy, s.agent, s.agent_version, json_array(s.layers),
+          .with(e.at, id, s.node, s.slot, s.busy, s.agent, s.agent_version, layers_json(s.layers),
                 s.last_reason, s.registered_at, s.changed_at, e.parked)
           .run();
   }

@@ -125,6 +125,15 @@ def rebuild(b):
         b.add("rebuild.rate", float(events) / max(float(seconds), 0.01))
 
 
+def replay(b):
+    """`replay` on a session of 10,000 events: the whole process."""
+    text = host.output_of([host.PROGRAMS / "replay_bench", host.BUILD / "runledger", 10_000,
+                           b.size.log_events * 2], env={**os.environ, "TMPDIR": str(b.folder)})
+    b.add("show.ms", number(r"^show: median ([\d.]+) ms", text)[0])
+    b.add("show.json", number(r"show --json: median ([\d.]+) ms", text)[0])
+    b.add("at.ms", number(r"at the end: median ([\d.]+) ms", text)[0])
+
+
 def idle_cost(b, s, name):
     """Ten seconds in which nobody asks for anything."""
     before, written = host.exact_cpu_seconds(s.pid), host.bytes_written(s.pid)
@@ -245,4 +254,5 @@ def burst_refused(b):
 
 
 GROUPS = {"ack": [ack, ack_busy], "runs": [runs], "status": [status], "rebuild": [rebuild],
+          "replay": [replay],
           "idle": [idle], "restart": [restart], "burst": [burst, burst_refused]}

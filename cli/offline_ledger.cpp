@@ -1,0 +1,128 @@
+#include "cli/offline_ledger.hpp"
+
+#include "events/log/file_blob_store.hpp"
+#include "events/log/private_copy.hpp"
+#include "events/log/sqlite_log.hpp"
+
+#include <CLI/CLI.hpp>
+
+#include <csignal>
+#include <cstdlib>
+#include <filesystem>
+#include <fmt/format.h>
+#include <string_view>
+
+namespace runledger::cli {
+
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr std::string_view sqlite_prefix = "sqlite:", kafka_prefix = "kafka:";
+
+/// A command that is ended from outside leaves no copy behind.
+extern "C" void end_by_signal(int number) {
+  private_copy::remove_now();
+  std::signal(number, SIG_DFL);
+  std::raise(number);
+}
+
+void remove_copy_at_signals() {
+  for (const int number : {SIGINT, SIGTERM, SIGHUP}) {
+    struct sigaction action = {};
+    if (::sigaction(number, nullptr, &action) != 0 || action.sa_handler != SIG_DFL)
+      continue; // Somebody wants it to be ignored.
+    action.sa_handler = end_by_signal;
+    ::sigaction(number, &action, nullptr);
+  }
+}
+
+std::string chosen_folder(const offline_options& options) {
+  if (!options.data.empty())
+    return options.data;
+  const char* from_environment = std::getenv("RUNLEDGER_DATA");
+  return from_environment != nullptr && *from_environment != '\0' ? from_environment
+                                                                  : "./runledger-data";
+}
+
+std::unique_ptr<event_log> open_file(const std::string& path) {
+  remove_copy_at_signals();
+  sqlite_log_options options;
+  options.file = path;
+  options.read_only = true;
+  auto log = sqlite_log::open(std::move(options));
+  if (!log)
+    throw command_failure{exit_wrong, log.error()};
+  return *std::move(log);
+}
+
+/// A folder without a ledger is told apart from a ledger that cannot be read.
+std::string ledger_file_of(const std::string& folder) {
+  std::error_code ec;
+  if (!fs::is_directory(folder, ec))
+    throw command_failure{
+        exit_wrong,
+        fmt::format("the data folder {} {}: name it with --data, or a ledger with --ledger", folder,
+                    fs::exists(folder, ec) ? "is no folder" : "is not there")};
+  auto path = folder + "/ledger.db";
+  if (!fs::exists(path, ec) && !ec)
+    throw command_failure{exit_wrong, fmt::format("{} holds no ledger (ledger.db)", folder)};
+  return path;
+}
+
+/// The folder of blobs beside what is read; nothing where there is none.
+std::unique_ptr<blob_store> blobs_in(const std::string& folder) {
+  std::error_code ec;
+  if (!fs::is_directory(folder, ec))
+    return nullptr;
+  auto store = file_blob_store::open(folder, file_blob_store::access::read_only);
+  if (!store)
+    throw command_failure{exit_wrong, store.error()};
+  return *std::move(store);
+}
+
+} // namespace
+
+void add_offline_options(CLI::App& app, offline_options& options) {
+  app.add_option("--data", options.data,
+                 "The data folder: ledger, views and tree heads (else RUNLEDGER_DATA, else "
+                 "./runledger-data)");
+  app.add_option("--ledger", options.ledger,
+                 "The ledger, where it is not the folder's: sqlite:FILE or kafka:BROKERS");
+  app.add_flag("--json", options.json, "Print JSON");
+}
+
+offline_ledger::offline_ledger(const offline_options& options) {
+  const std::string_view named = options.ledger;
+  if (named.empty() || !options.data.empty())
+    data_ = chosen_folder(options);
+  if (named.empty()) {
+    name_ = ledger_file_of(data_);
+    log_ = open_file(name_);
+    blobs_ = blobs_in(data_ + "/blobs");
+  } else if (named.starts_with(sqlite_prefix) && named.size() > sqlite_prefix.size()) {
+    name_ = named.substr(sqlite_prefix.size());
+    log_ = open_file(name_);
+    const auto beside = fs::path{name_}.parent_path();
+    blobs_ = blobs_in(data_.empty() ? (beside / "blobs").string() : data_ + "/blobs");
+  } else if (named.starts_with(kafka_prefix) && named.size() > kafka_prefix.size()) {
+    throw command_failure{exit_wrong, "this build of runledger reads no ledger on Kafka: --ledger "
+                                      "takes sqlite:FILE"};
+  } else {
+    throw command_failure{
+        exit_wrong, fmt::format("--ledger {}: write sqlite:FILE or kafka:BROKERS", options.ledger)};
+  }
+}
+
+offline_ledger::~offline_ledger() = default;
+
+void refuse(const offline_ledger& from, const read_error& why) {
+  if (why.what == read_error::kind::unavailable)
+    throw command_failure{exit_wrong,
+                          fmt::format("{} cannot be read: {}", from.name(), why.detail)};
+  throw command_failure{exit_no,
+                        fmt::format("{}: damaged at stream {}, seq {}, offset {}: {}", from.name(),
+                                    why.stream.value, why.seq, why.offset, why.detail)};
+}
+
+} // namespace runledger::cli

@@ -1,0 +1,16 @@
+#pragma once
+
+#include "events/envelope.hpp"
+
+#include <string>
+
+namespace runledger {
+
+/// Appends the event as one CloudEvent 1.0 object in JSON (structured mode), without a line feed:
+/// the attributes of docs/events.md, absent ones left out; what stands beside the envelope as the
+/// numbers `partition`, `offset` and `epoch`; last the payload as `data`, as the ledger has it, but
+/// that white space which would break the line becomes a space. A payload that is no JSON (damage)
+/// becomes a JSON string.
+void append_cloud_event_json(std::string& out, const record& r);
+
+} // namespace runledger
