@@ -63,12 +63,13 @@ const std::string& event_lines::line(const record& r) {
 }
 
 /// `12` in the stream that was asked for; in a session `2.12` for an event of its second turn's
-/// run; for a run `s12` for the session's event that accepted it.
+/// run; for a run `s12` for the session's event that accepted it; elsewhere the event's id.
 std::string event_lines::place(const record& r) {
   const auto seq = std::to_string(r.event.seq);
   if (r.event.stream.value != own_) {
-    const auto turn = turns_.find(r.event.stream.value);
-    return turn == turns_.end() ? 's' + seq : fmt::format("{}.{}", turn->second, seq);
+    if (const auto turn = turns_.find(r.event.stream.value); turn != turns_.end())
+      return fmt::format("{}.{}", turn->second, seq);
+    return kind_of(stream_id{own_}) == stream_kind::run ? 's' + seq : printable(r.event.id());
   }
   if (kind_of(r.event.stream) == stream_kind::session)
     if (const auto fact = decode<session::event>(r.event))

@@ -103,7 +103,7 @@ std::string json_text(const between& events, const std::vector<json_change>& cha
 
 std::string people_text(const between& events, const std::vector<json_change>& changes) {
   auto out = events.text();
-  out += fmt::format("{}{} events, {} members differ\n", events.count() == 0 ? "" : "\n",
+  out += fmt::format("{}events: {}, members that differ: {}\n", events.count() == 0 ? "" : "\n",
                      events.count(), changes.size());
   const auto value = [](const std::optional<std::string>& json) {
     return json ? shortened(printable(*json)) : std::string{"(not there)"};

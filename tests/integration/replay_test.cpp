@@ -149,7 +149,7 @@ TEST_F(replay_commands, tell_people) {
   EXPECT_EQ(json_at(as_json.out, "changes.0.after"), "running");
   EXPECT_THAT(replay("at ws/default offset:1000000").out,
               AllOf(HasSubstr("wordcount"), HasSubstr("total")));
-  const auto spent = replay("diff ws/default offset:1 offset:1000000");
+  const auto spent = replay("diff ws/default offset:3 offset:1000000");
   EXPECT_THAT(spent.out, AllOf(HasSubstr("run.usage_reported"), HasSubstr("/total/runs"),
                                HasSubstr("0 -> 1")));
 }
