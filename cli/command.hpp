@@ -102,6 +102,7 @@ void add_sessions(CLI::App& app, command& chosen);
 void add_keys(CLI::App& app, command& chosen);
 void add_workspaces(CLI::App& app, command& chosen);
 void add_replay(CLI::App& app, command& chosen);
+void add_audit(CLI::App& app, command& chosen);
 void add_doctor(CLI::App& app, command& chosen);
 
 /// Fills the command line with every command; a parse sets `chosen`, which has to outlive `app`.

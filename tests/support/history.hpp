@@ -47,6 +47,7 @@ public:
   hand_clock clock;
   seeded_ids ids;
   workspace_id workspace{"default"};
+  std::string principal = "system", request; ///< Of the events that follow.
 
   template <class Tag>
   named_id<Tag> fresh(std::string_view prefix) {
@@ -99,7 +100,8 @@ public:
     e.workspace = workspace;
     e.partition_key = key.empty() ? stream.value : key;
     e.time = clock.time;
-    e.principal = "system";
+    e.principal = principal;
+    e.correlation_id = request;
     auto command = commands_.find(stream);
     e.causation_id = command != commands_.end() ? command->second.value : "cmd_test";
     auto home = head.seq == 0 ? e.partition_key : head.partition_key;

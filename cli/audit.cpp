@@ -1,0 +1,13 @@
+#include "cli/audit_verbs.hpp"
+
+#include <CLI/CLI.hpp>
+
+namespace runledger::cli {
+
+void add_audit(CLI::App& app, command& chosen) {
+  auto& noun = *app.add_subcommand("audit", "Answer auditors from the ledger, without a server");
+  noun.require_subcommand(1);
+  add_audit_who(noun, chosen);
+}
+
+} // namespace runledger::cli
