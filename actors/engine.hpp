@@ -5,6 +5,7 @@
 #include "events/agent.hpp"
 #include "events/audit.hpp"
 #include "events/catalog_entry.hpp"
+#include "events/ed25519.hpp"
 #include "events/log/blob_store.hpp"
 #include "events/log/event_log.hpp"
 #include "events/run.hpp"
@@ -134,6 +135,14 @@ struct record_refusal_request {
 };
 struct refusal_recorded {};
 
+/// When and with which key tree heads are signed (docs/events.md).
+struct tree_head_settings {
+  std::optional<ed25519::private_key> key; ///< The node's; without it there are no heads.
+  std::string folder;                      ///< Of the day files; empty: none.
+  std::uint64_t events = 1000;             ///< A head after so many new events...
+  std::int64_t interval_ms = 60'000;       ///< ...or so long after the first of fewer.
+};
+
 /// What the engine needs of the configuration.
 struct engine_settings {
   std::string data_dir; ///< Absolute.
@@ -149,6 +158,7 @@ struct engine_settings {
   std::size_t scheduler_threads = 1;
   std::int64_t idle_actor_ms = 10'000; ///< After this an idle entity is passivated.
   std::size_t max_view_lag = 500'000;  ///< Events; beyond it writers slow down.
+  tree_head_settings heads;
   /// Files are copied in a thread of their own; false: with the other actors, for the simulation.
   bool importer_thread = true;
 };

@@ -24,10 +24,14 @@ using tick_atom = caf::atom_constant<caf::atom("tick")>;
 using flush_atom = caf::atom_constant<caf::atom("flush")>;
 using leave_atom = caf::atom_constant<caf::atom("leave")>;
 using drain_atom = caf::atom_constant<caf::atom("drain")>;
+using head_atom = caf::atom_constant<caf::atom("head")>;
+using count_atom = caf::atom_constant<caf::atom("count")>;
 constexpr tick_atom tick_atom_v{};
 constexpr flush_atom flush_atom_v{};
 constexpr leave_atom leave_atom_v{};
 constexpr drain_atom drain_atom_v{};
+constexpr head_atom head_atom_v{};
+constexpr count_atom count_atom_v{};
 
 /// The attributes that every event of a command carries.
 struct event_origin {
@@ -52,10 +56,12 @@ struct group_done {
   std::uint64_t group = 0;
   std::vector<append_result> results;
 };
-/// The LEDGER GATEWAY. Collects what is runnable into one group, one group at a time.
+/// The LEDGER GATEWAY. Collects what is runnable into one group, one group at a time. It sends
+/// itself `count` to go on reading for the tree heads, and `head` when one may be due.
 using ledger_gateway =
     caf::typed_actor<caf::reacts_to<append_batch>, caf::reacts_to<flush_atom>,
-                     caf::reacts_to<group_done>, caf::reacts_to<tick_atom, std::uint64_t>>;
+                     caf::reacts_to<group_done>, caf::reacts_to<tick_atom, std::uint64_t>,
+                     caf::reacts_to<count_atom>, caf::reacts_to<head_atom>>;
 
 /// What a session is asked. One of the answers is set, or none.
 struct session_mail {

@@ -1,5 +1,6 @@
 #include "actors/ledger_gateway_actor.hpp"
 
+#include "actors/head_writer.hpp"
 #include "events/fail_point.hpp"
 #include "events/planted_bugs.hpp"
 
@@ -46,16 +47,30 @@ std::size_t bytes_of(const append_request& request) {
 class gateway final : public ledger_gateway::base {
 public:
   gateway(caf::actor_config& cfg, services_ptr s, std::int64_t watchdog_ms)
-      : ledger_gateway::base(cfg), services_(std::move(s)), watchdog_ms_(watchdog_ms) {}
+      : ledger_gateway::base(cfg),
+        services_(std::move(s)),
+        watchdog_ms_(watchdog_ms),
+        heads_(services_) {}
 
   behavior_type make_behavior() override {
     bouncer_ = system().spawn<bouncer>(caf::actor_cast<ledger_gateway>(this));
+    heads_.start();
+    tend_heads();
     return {[this](append_batch& batch) {
               queue_.push_back(std::move(batch));
               ask_to_flush();
             },
-            [this](flush_atom) { flush(); }, [this](const group_done& done) { finish(done); },
-            [this](tick_atom, std::uint64_t group) { time_out(group); }};
+            [this](flush_atom) { flush(); },
+            [this](const group_done& done) { finish(done); },
+            [this](tick_atom, std::uint64_t group) { time_out(group); },
+            [this](count_atom) {
+              counting_ = false;
+              tend_heads();
+            },
+            [this](head_atom) {
+              head_timer_ = false;
+              tend_heads();
+            }};
   }
 
   const char* name() const override { return "ledger gateway"; }
@@ -73,8 +88,12 @@ private:
     std::size_t events;
   };
 
+  /// Nothing to append, not even a head that is due.
+  bool idle() const { return queue_.empty() && !heads_.due(); }
+  bool group_is_away() const { return !appending_.empty() || head_is_away_; }
+
   void ask_to_flush() {
-    if (!appending_.empty() || queue_.empty())
+    if (group_is_away() || idle())
       return;
     bool slow_down = views_too_far_behind();
     if (queue_.size() >= group_requests_enough && !slow_down)
@@ -97,9 +116,12 @@ private:
 
   void flush() {
     flush_asked_ = false;
-    if (!appending_.empty() || queue_.empty())
+    if (group_is_away() || idle())
       return;
     std::vector<append_request> group;
+    head_is_away_ = heads_.due();
+    if (head_is_away_) // The first, so that it covers all that stands before it.
+      group.push_back({{heads_.make()}});
     std::size_t bytes = 0;
     while (!queue_.empty() && group.size() < group_requests_max && bytes < group_bytes_max) {
       auto& next = queue_.front();
@@ -139,12 +161,21 @@ private:
   }
 
   void finish(const group_done& done) {
-    if (done.group != group_ || appending_.empty())
+    if (done.group != group_ || !group_is_away())
       return; // The watchdog was first.
     fail_point("after_append");
     std::uint64_t events = 0;
+    auto result_at = [&](std::size_t i) {
+      return i < done.results.size() ? done.results[i] : append_result{};
+    };
+    const std::size_t heads = std::exchange(head_is_away_, false) ? 1 : 0;
+    if (heads > 0) {
+      auto result = result_at(0);
+      events += result.outcome == append_outcome::accepted ? 1 : 0;
+      heads_.wrote(result);
+    }
     for (std::size_t i = 0; i < appending_.size(); ++i) {
-      auto result = i < done.results.size() ? done.results[i] : append_result{};
+      auto result = result_at(i + heads);
       if (result.outcome == append_outcome::accepted)
         events += appending_[i].events;
       if (!planted(bug::answer_before_commit))
@@ -158,6 +189,7 @@ private:
       dead_ = true;
       services_->on_fatal(*why);
     }
+    tend_heads();
     ask_to_flush();
   }
 
@@ -168,12 +200,30 @@ private:
       delayed_send(this, std::chrono::milliseconds{watchdog_ms_}, tick_atom_v, group_);
   }
 
+  /// Follows the ledger; writes a head that is due, or wakes up when one is.
+  void tend_heads() {
+    if (group_is_away() || counting_)
+      return; // It comes here again.
+    if (heads_.catch_up()) {
+      counting_ = true;
+      send(this, count_atom_v);
+      return;
+    }
+    if (heads_.due())
+      return ask_to_flush();
+    auto wait = heads_.due_in();
+    if (!wait || head_timer_)
+      return;
+    head_timer_ = true;
+    delayed_send(this, std::chrono::milliseconds{*wait}, head_atom_v);
+  }
+
   void time_out(std::uint64_t group) {
     watching_ = false;
-    if (appending_.empty())
+    if (!group_is_away())
       return;
     if (group == group_)
-      finish(group_done{group, std::vector<append_result>(appending_.size())});
+      finish(group_done{group, {}});
     else
       watch();
   }
@@ -190,6 +240,10 @@ private:
   std::deque<append_batch> queue_;
   std::vector<writer> appending_; // Of the group at the log; empty: none.
   std::uint64_t group_ = 0;
+  head_writer heads_;
+  bool head_is_away_ = false; // The group at the log begins with a tree head.
+  bool counting_ = false;     // A count message is under way.
+  bool head_timer_ = false;   // So is a head message.
   bool flush_asked_ = false;
   bool watching_ = false;
   bool dead_ = false;

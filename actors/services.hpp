@@ -2,6 +2,7 @@
 
 #include "actors/interfaces.hpp"
 #include "actors/work_folders.hpp"
+#include "events/partition.hpp"
 
 #include <caf/send.hpp>
 
@@ -51,8 +52,9 @@ struct services {
   std::function<void(std::string)> on_fatal;
   std::function<void(std::string_view)> warn; ///< One line for the operator's log.
   work_folders folders;                       ///< Actors' thread only.
-  std::uint64_t epoch = 0;
-  std::string ledger_id;
+  partition_claim claim;                      ///< As it was taken at the start.
+  std::uint64_t epoch = 0;                    ///< The claim's.
+  std::string ledger_id;                      ///< The claim's.
   engine_counters counters;
 
   ledger_gateway gateway;

@@ -5,6 +5,7 @@
 #include "actors/importer_actor.hpp"
 #include "actors/ledger_gateway_actor.hpp"
 #include "actors/timer_wheel.hpp"
+#include "events/node.hpp"
 #include "events/partition.hpp"
 
 #include <caf/actor_system.hpp>
@@ -27,7 +28,14 @@ services_ptr start_actors(caf::actor_system& sys, engine_settings settings,
   auto claim = take_partition(parts.log, 0, settings.node, parts.clock, ids);
   if (!claim)
     throw std::runtime_error(claim.error().detail);
+  if (settings.heads.key) {
+    auto known = node::ensure_registered(parts.log, *claim, settings.node,
+                                         settings.heads.key->public_part(), parts.clock);
+    if (!known)
+      throw std::runtime_error(known.error().detail);
+  }
   auto s = std::make_shared<services>(std::move(settings), parts, ids, std::move(warn));
+  s->claim = *claim;
   s->epoch = claim->epoch;
   s->ledger_id = claim->ledger;
   s->gateway = spawn_ledger_gateway(sys, s);

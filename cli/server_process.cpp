@@ -41,6 +41,25 @@ std::string link_secret(const std::string& path) {
   return text;
 }
 
+/// The key with which this node signs tree heads, made at the first start. A file that holds
+/// something else is not replaced: auditors know the key that was in it.
+ed25519::private_key node_key(const std::string& path) {
+  if (!std::filesystem::exists(path)) {
+    auto made = ed25519::private_key::generate();
+    if (auto written = write_private_file(path, made.pem()); !written)
+      throw std::runtime_error(written.error());
+    return made;
+  }
+  const auto text = read_private_file(path);
+  auto key = text ? ed25519::private_key::from_pem(*text + "\n") : std::nullopt;
+  if (!key)
+    throw std::runtime_error(fmt::format(
+        "{} cannot be read, or is no Ed25519 key in PEM. Restore it; without the file, the next "
+        "start makes a new key, which auditors do not know",
+        path));
+  return *std::move(key);
+}
+
 http::limits limits_from(const http_settings& s) {
   http::limits out;
   out.head_limit = s.head_limit;
@@ -210,6 +229,10 @@ engine_settings server_process::engine_settings_from() const {
   out.recipe_defaults = recipe_defaults(settings_.sandbox);
   out.sandbox_allow_none = settings_.sandbox.allow_none;
   out.sandbox_mount_roots = settings_.sandbox.mount_roots;
+  out.heads.key = node_key(data_ + "/node.key");
+  out.heads.folder = data_ + "/tree-heads";
+  out.heads.events = settings_.audit.tree_head_events;
+  out.heads.interval_ms = settings_.audit.tree_head_interval.count();
   out.secret = [this](const std::string& name, const workspace_id& workspace) {
     return secret_value(settings_.secrets, name, workspace);
   };

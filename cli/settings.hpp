@@ -67,6 +67,13 @@ struct run_settings {
   std::chrono::seconds drain;
 };
 
+/// When the ledger's events are signed: a tree head after so many new ones, or so long after the
+/// first of fewer.
+struct audit_settings {
+  std::uint64_t tree_head_events;
+  std::chrono::milliseconds tree_head_interval;
+};
+
 /// A secret's source: exactly one of `env` and `file` is set. The value is read where it is needed,
 /// never here.
 struct secret_settings {
@@ -110,6 +117,7 @@ struct settings {
   sandbox_settings sandbox;
   run_settings runs;
   std::int64_t audit_refused_per_minute;
+  audit_settings audit;
   std::string blobs_dir; // Empty: below `data`.
   std::int64_t step_reserve_micro_usd;
   std::map<std::string, secret_settings> secrets;

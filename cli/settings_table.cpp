@@ -153,6 +153,12 @@ const key_spec specs[] = {
     {"audit.refused_per_minute", integer, "12", 0, 6000, "",
      "Refused calls of a workspace that are recorded one by one, five times as many at once",
      top<&settings::audit_refused_per_minute>},
+    {"audit.tree_head_events", integer, "1000", 1, million, "",
+     "New events after which a tree head is signed",
+     in<&settings::audit, &audit_settings::tree_head_events>},
+    {"audit.tree_head_interval", duration, "60s", 1, 24 * hour, "",
+     "Time after which fewer new events get one",
+     in<&settings::audit, &audit_settings::tree_head_interval>},
 
     {"blobs.dir", path, "", 0, 0, "", "Folder of the blobs that all nodes share; empty: below data",
      top<&settings::blobs_dir>},

@@ -9,6 +9,8 @@ namespace {
 constexpr event_type catalog[] = {
     {"partition.opened", 1, "", "The partition's first event: partition count and partitioner."},
     {"partition.claimed", 1, "", "A process takes the partition: its epoch is raised by one."},
+    {"partition.tree_head", 1, "", "The signed Merkle root of the partition's events so far."},
+    {"node.key_registered", 1, "", "A server signs tree heads with this key from here on."},
     {"workspace.created", 1, "", "A workspace exists."},
     {"key.created", 1, "", "An API key exists; only the hash of its secret is stored."},
     {"key.revoked", 1, "", "The key opens nothing any more."},

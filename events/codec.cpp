@@ -1,6 +1,8 @@
 #include "events/codec.hpp"
 
 #include "events/flat_reader.hpp"
+#include "events/node.hpp"
+#include "events/tree_head.hpp"
 
 #include <unordered_map>
 #include <utility>
@@ -96,6 +98,8 @@ template encoded_fact encode(const workspace::event&);
 template encoded_fact encode(const names::event&);
 template encoded_fact encode(const worker::event&);
 template encoded_fact encode(const audit::event&);
+template encoded_fact encode(const node::event&);
+template encoded_fact encode(const partition_event&);
 template result<run::event, decode_errc> decode(const envelope&);
 template result<session::event, decode_errc> decode(const envelope&);
 template result<agent::event, decode_errc> decode(const envelope&);
@@ -104,5 +108,7 @@ template result<workspace::event, decode_errc> decode(const envelope&);
 template result<names::event, decode_errc> decode(const envelope&);
 template result<worker::event, decode_errc> decode(const envelope&);
 template result<audit::event, decode_errc> decode(const envelope&);
+template result<node::event, decode_errc> decode(const envelope&);
+template result<partition_event, decode_errc> decode(const envelope&);
 
 } // namespace runledger

@@ -1,5 +1,7 @@
 #include "events/envelope.hpp"
 
+#include "events/attributes.hpp"
+
 #include <charconv>
 
 namespace runledger {
@@ -8,55 +10,39 @@ namespace {
 
 constexpr std::string_view type_prefix = "dev.runledger.";
 
-void append_number(std::string& out, std::uint64_t n) {
-  char text[24];
-  auto [end, ec] = std::to_chars(text, text + sizeof text, n);
-  out.append(text, end);
-}
-
-/// `<name>=<length in bytes>:<value>\n`: no value can be mistaken for another attribute.
-void attribute(std::string& out, std::string_view name, std::string_view value) {
-  out.append(name);
-  out.push_back('=');
-  append_number(out, value.size());
-  out.push_back(':');
-  out.append(value);
-  out.push_back('\n');
-}
-
 } // namespace
 
 void append_canonical_header(std::string& out, const envelope& e) {
   std::string number;
-  append_number(number, e.seq);
+  append_decimal(number, e.seq);
   std::string scratch = e.stream.value;
   scratch.push_back(':');
   scratch += number;
 
   out += "runledger-event-1\n";
-  attribute(out, "specversion", "1.0");
-  attribute(out, "id", scratch);
+  append_attribute(out, "specversion", "1.0");
+  append_attribute(out, "id", scratch);
   scratch = "/runledger/";
   scratch += e.workspace.value;
-  attribute(out, "source", scratch);
-  attribute(out, "type", e.type);
-  attribute(out, "subject", e.stream.value);
+  append_attribute(out, "source", scratch);
+  append_attribute(out, "type", e.type);
+  append_attribute(out, "subject", e.stream.value);
   scratch.clear();
   append_rfc3339(scratch, e.time);
-  attribute(out, "time", scratch);
-  attribute(out, "datacontenttype", "application/json");
-  attribute(out, "sequence", number);
-  attribute(out, "partitionkey", e.partition_key);
-  attribute(out, "causationid", e.causation_id);
-  attribute(out, "correlationid", e.correlation_id);
-  attribute(out, "principal", e.principal);
-  attribute(out, "traceparent", e.traceparent);
+  append_attribute(out, "time", scratch);
+  append_attribute(out, "datacontenttype", "application/json");
+  append_attribute(out, "sequence", number);
+  append_attribute(out, "partitionkey", e.partition_key);
+  append_attribute(out, "causationid", e.causation_id);
+  append_attribute(out, "correlationid", e.correlation_id);
+  append_attribute(out, "principal", e.principal);
+  append_attribute(out, "traceparent", e.traceparent);
   scratch.clear();
   append_hex(scratch, e.datahash);
-  attribute(out, "datahash", scratch);
+  append_attribute(out, "datahash", scratch);
   scratch.clear();
   append_hex(scratch, e.prevhash);
-  attribute(out, "prevhash", scratch);
+  append_attribute(out, "prevhash", scratch);
 }
 
 namespace {

@@ -2,9 +2,9 @@
 
 #include "events/chain.hpp"
 #include "events/json_writer.hpp"
+#include "events/log/append_and_wait.hpp"
 
 #include <charconv>
-#include <future>
 
 namespace runledger {
 
@@ -17,21 +17,6 @@ claim_error from_read(const read_error& e) {
   auto kind = e.what == read_error::kind::corrupt ? claim_error::kind::corrupt
                                                   : claim_error::kind::unavailable;
   return {kind, e.stream.value + " at seq " + std::to_string(e.seq) + ": " + e.detail};
-}
-
-/// One request, one answer; `unknown` if none came in time.
-append_result append_and_wait(event_log& log, append_request request,
-                              std::chrono::milliseconds patience) {
-  auto answer = std::make_shared<std::promise<append_result>>();
-  auto future = answer->get_future();
-  std::vector<append_request> group;
-  group.push_back(std::move(request));
-  log.append(std::move(group), [answer](std::vector<append_result> results) {
-    answer->set_value(std::move(results.front()));
-  });
-  if (future.wait_for(patience) != std::future_status::ready)
-    return {append_outcome::unknown, verdict::accepted, "no answer in time"};
-  return future.get();
 }
 
 class taker {

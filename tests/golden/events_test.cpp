@@ -146,7 +146,8 @@ TEST(GoldenEvents, AreReadAsEver) {
 TEST(GoldenEvents, ThereIsOneForEachTypeAndVersion) {
   std::set<std::string> expected, found;
   for (const auto& type : event_catalog())
-    if (!type.name.starts_with("partition.")) { // docs/events-vectors.json has those.
+    // Two are not the codec's; docs/events-vectors.json has the first.
+    if (type.name != "partition.opened" && type.name != "partition.claimed") {
       for (int v = 1; v <= type.version; ++v)
         expected.insert(file_of(type.name, v));
       for (auto member : added_to(type.name))

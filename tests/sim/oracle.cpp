@@ -2,6 +2,8 @@
 
 #include "actors/entity_traits.hpp"
 
+#include <algorithm>
+
 namespace runledger::sim {
 
 namespace {
@@ -183,11 +185,45 @@ void oracle::take(const record& r) {
       break;
     case stream_kind::audit:
     case stream_kind::partition:
+      check_tree_head(r);
+      break;
     case stream_kind::unknown:
+      if (is_node_stream(e.stream))
+        take_key(r);
       break;
   }
+  if (kind_of(e.stream) != stream_kind::partition)
+    tree_.add(e.eventhash);
   if (on_event)
     on_event(r);
+}
+
+void oracle::take_key(const record& r) {
+  auto fact = decode<node::event>(r.event);
+  if (!fact)
+    return wrong(r, "its data cannot be read");
+  for (const auto& k : node::evolve({}, *fact, r.event.time).keys)
+    node_keys_[r.event.stream.value].push_back(k.key);
+}
+
+/// A head may land late, behind events that it does not cover.
+void oracle::check_tree_head(const record& r) {
+  if (auto opened = read_opened(r.event.data))
+    ledger_ = opened->ledger;
+  if (!is_type(r, tree_head::name))
+    return;
+  auto fact = decode<partition_event>(r.event);
+  auto head = signed_head_of(r.event, ledger_);
+  if (!fact || !head || !tree_of(std::get<tree_head>(*fact)))
+    return wrong(r, "its size, root and frontier do not fit together");
+  if (head->tree_size > tree_.size())
+    return wrong(r, "it covers more events than there are");
+  if (head->root != tree_.root(head->tree_size))
+    return wrong(r, "its root is not that of the events before it");
+  const auto& keys = node_keys_[node_stream_of(head->node).value];
+  if (std::ranges::none_of(keys, [&](const auto& key) { return is_signed_by(*head, key); }))
+    return wrong(r, "no key that its node has registered has signed it");
+  signed_ = std::max(signed_, head->tree_size);
 }
 
 // -- runs --------------------------------------------------------------------------------------

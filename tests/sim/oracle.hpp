@@ -3,6 +3,8 @@
 #include "actors/state_probe.hpp"
 #include "events/codec.hpp"
 #include "events/log/memory_log.hpp"
+#include "events/node.hpp"
+#include "events/tree_head.hpp"
 
 #include <functional>
 #include <map>
@@ -47,6 +49,8 @@ public:
   /// True if this very event is accepted.
   bool holds(const envelope& e) const;
   std::size_t events() const { return events_; }
+  /// Accepted events that no tree head covers.
+  std::uint64_t unsigned_events() const { return tree_.size() - signed_; }
   /// Every run that was accepted, with its session.
   const std::map<run_id, session_id>& accepted_runs() const { return accepted_runs_; }
   const std::unordered_map<stream_id, stream>& streams() const { return streams_; }
@@ -71,6 +75,8 @@ private:
 
   bool accepts(const record& r) const;
   void take(const record& r);
+  void take_key(const record& r);
+  void check_tree_head(const record& r);
   template <class Traits, class State>
   bool fold(stream& s, const record& r);
   void check_run(const run_id& id, const run::event& fact, const record& r, const run::state& now);
@@ -92,6 +98,10 @@ private:
   std::map<run_id, session_id> accepted_runs_;
   std::map<session_id, timestamp> cancelled_;
   std::map<std::string, run_id> keyed_;
+  merkle::tree tree_; ///< Over the accepted events but the partition's own.
+  std::uint64_t signed_ = 0;
+  std::map<std::string, std::vector<ed25519::public_key>> node_keys_; ///< By their stream.
+  std::string ledger_;
 };
 
 } // namespace runledger::sim

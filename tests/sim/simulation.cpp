@@ -318,6 +318,7 @@ void simulation::check_leaks() {
   none(c.live_processes.load() - last.host.alive(), "processes are counted and do not exist");
   if (world_.timers_pending())
     world_.judge.complain("a timer is pending at rest");
+  none(world_.judge.unsigned_events(), "events are under no tree head");
 }
 
 /// What the ledger says was done in the world outside, at least once.

@@ -45,6 +45,9 @@ std::string trace::tail() const {
 world::world(std::uint64_t seed) : seed_(seed) {
   settings.data_dir = data_folder();
   settings.importer_thread = false;
+  settings.heads.key = ed25519::private_key::from_seed(sha256("node-1"));
+  settings.heads.events = 25;
+  settings.heads.interval_ms = 5000;
   config_.set("scheduler.policy", caf::atom("testing"));
   system_ = std::make_unique<caf::actor_system>(config_);
   coordinator_ = &dynamic_cast<caf::scheduler::test_coordinator&>(system_->scheduler());

@@ -1,6 +1,8 @@
 #pragma once
 
 #include "events/codec.hpp"
+#include "events/node.hpp"
+#include "events/tree_head.hpp"
 #include "tests/support/seeds.hpp"
 
 #include <concepts>
@@ -150,6 +152,8 @@ void for_each_fact_of_all(F f) {
   of(std::type_identity<names::event>{});
   of(std::type_identity<worker::event>{});
   of(std::type_identity<audit::event>{});
+  of(std::type_identity<node::event>{});
+  of(std::type_identity<partition_event>{});
 }
 
 } // namespace runledger::test
