@@ -134,6 +134,17 @@ def replay(b):
     b.add("at.ms", number(r"at the end: median ([\d.]+) ms", text)[0])
 
 
+def verify(b):
+    """The ledger hashed anew, judged by the fold, and held against its tree heads: on one core."""
+    text = host.output_of([host.PROGRAMS / "verify_bench", b.size.events],
+                          env={**os.environ, "TMPDIR": str(b.folder)})
+    rounds = re.findall(r"verify: (\d+) events in ([\d.]+) s, ([\d.]+) s of one core", text)
+    if not rounds:
+        raise host.Failure("verify_bench says nothing of a verification:\n" + text)
+    for events, seconds, _ in rounds:
+        b.add("verify.rate", float(events) / max(float(seconds), 0.001))
+
+
 def idle_cost(b, s, name):
     """Ten seconds in which nobody asks for anything."""
     before, written = host.exact_cpu_seconds(s.pid), host.bytes_written(s.pid)
@@ -254,5 +265,5 @@ def burst_refused(b):
 
 
 GROUPS = {"ack": [ack, ack_busy], "runs": [runs], "status": [status], "rebuild": [rebuild],
-          "replay": [replay],
+          "replay": [replay], "verify": [verify],
           "idle": [idle], "restart": [restart], "burst": [burst, burst_refused]}

@@ -74,6 +74,8 @@ def rows(size):
             most=100),
         Row("show.json", "replay", "the same with --json", "ms"),
         Row("at.ms", "replay", "`replay at` its end", "ms"),
+        Row("verify.rate", "verify", f"audit verify, {n(size.events)} events, one core", "events/s",
+            least=500000, limit="scan.rate"),
         Row("idle.mb", "idle", "memory, idle", "MB", most=60),
         Row("used.mb", "idle", f"memory after {n(size.sessions)} runs", "MB", most=200,
             limit="idle.mb"),
