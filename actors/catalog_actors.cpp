@@ -96,7 +96,7 @@ private:
   /// The names' actor waits to hear that the creation it coordinates is over.
   void created(const agent_mail& mail) {
     if (mail.coordinator)
-      caf::anon_send(mail.coordinator, creation_over{id_.value});
+      caf::anon_send(mail.coordinator, creation_over{stream_, mail.origin.causation_id});
   }
 
   static errc code_of(agent::rejection why) {
@@ -183,6 +183,8 @@ private:
   std::map<std::int64_t, recipe> recipes_;
 };
 
+/// Every creation that needs a name passes through here, so no two that could be in each other's
+/// way are under way at once.
 class names_impl final : public catalog_entity<names_impl, names_actor, names_traits, names_mail> {
 public:
   using base_type = catalog_entity<names_impl, names_actor, names_traits, names_mail>;
@@ -195,33 +197,76 @@ public:
     load();
     return {[this](names_mail& mail) { take(std::move(mail)); },
             [this](const append_done& done) { on_append_done(done); },
-            [this](leave_atom) { names_leave(); },
-            [this](const creation_over& e) {
-              under_way_.erase(e.owner);
-              rest();
-            }};
+            [this](leave_atom) { names_leave(); }, [this](const creation_over& e) { over(e); }};
   }
   const char* name() const override { return "names"; }
+  void on_exit() override {
+    held_.clear();
+    drop_mail();
+  }
 
 private:
   bool decide_mail(names_mail& mail, std::vector<names::event>& facts) {
-    auto claim = mail.claim;
-    const auto* owner = names::owner_of(state_, claim.kind, claim.text);
-    if (owner != nullptr && *owner != claim.owner && never_came_to_be(*owner))
-      claim.ghost = *owner;
-    auto decided = names::decide(state_, claim);
-    if (!decided) {
-      mail.to.refuse(errc::name_taken, "The slug `" + claim.text + "` is in use.");
-      rest();
+    auto claim = mail.agent ? claim_of_agent(mail) : claim_of_workspace(mail);
+    if (!mail.under_way && in_the_way(mail)) { // Until it is known how that ends.
+      held_.push_back(std::move(mail));
       return false;
     }
-    facts = std::move(decided->facts);
-    under_way_.insert(claim.owner);
+    if (claim && !mail.existed) {
+      auto decided = names::decide(state_, *claim);
+      if (!decided) {
+        mail.to_agent.refuse(errc::name_taken, "The slug `" + claim->text + "` is in use.");
+        rest();
+        return false;
+      }
+      facts = std::move(decided->facts);
+    }
+    mail.under_way = true;
+    under_way_.insert(mail.owner.value);
+    under_way_.insert(mail.origin.causation_id);
     return true;
   }
 
-  /// Every creation passes through here, so one that is not under way and has no event died with
-  /// its server.
+  bool in_the_way(const names_mail& mail) const {
+    return under_way_.contains(mail.owner.value) || under_way_.contains(mail.origin.causation_id);
+  }
+
+  /// The slug, unless the request is an earlier one again: then only its agent can say.
+  std::optional<names::claim> claim_of_agent(names_mail& mail) const {
+    mail.owner = stream_id{"ag_" + mail.ulid};
+    mail.existed = !mail.agent->context.idempotency_key.empty() && first_of(mail.owner);
+    names::claim out{"agent", mail.agent->slug, mail.owner.value, {}};
+    const auto* owner = names::owner_of(state_, out.kind, out.text);
+    if (owner != nullptr && *owner != out.owner && never_came_to_be(*owner))
+      out.ghost = *owner;
+    return out;
+  }
+
+  /// An id that a keyed request chose cannot be found by the key, so it is noted under the
+  /// request's own: the same key finds it, whatever id comes with it (docs/decisions/0065).
+  std::optional<names::claim> claim_of_workspace(names_mail& mail) const {
+    const auto& ask = *mail.create_workspace;
+    bool keyed = !ask.context.idempotency_key.empty();
+    auto derived = workspace_id{"ws_" + mail.ulid};
+    names::claim out{"request", mail.origin.causation_id, {}, {}};
+    const auto* noted = names::owner_of(state_, out.kind, out.text);
+    for (const auto& known : {noted != nullptr ? workspace_id{*noted} : workspace_id{}, derived})
+      if (keyed && !known.empty() && made_by(stream_of(known), mail.origin.causation_id)) {
+        mail.owner = stream_of(known);
+        mail.existed = true;
+        return std::nullopt;
+      }
+    auto chosen = ask.id.empty() ? derived : ask.id;
+    mail.owner = stream_of(chosen);
+    mail.existed = first_of(mail.owner) != nullptr;
+    if (!keyed || ask.id.empty())
+      return std::nullopt;
+    out.owner = chosen.value;
+    out.ghost = noted != nullptr ? *noted : std::string{};
+    return out;
+  }
+
+  /// One that is not under way and has no event died with its server.
   bool never_came_to_be(const std::string& owner) const {
     if (under_way_.contains(owner))
       return false;
@@ -229,26 +274,65 @@ private:
     return head && !head->has_value();
   }
 
+  record_ptr first_of(const stream_id& stream) const {
+    auto records = services_->log.read_stream(stream, 1, 1);
+    return records && !records->empty() ? records->front() : nullptr;
+  }
+  bool made_by(const stream_id& stream, const std::string& command) const {
+    auto first = first_of(stream);
+    return first && first->event.causation_id == command;
+  }
+
   void settle(names_mail& mail) {
+    if (mail.agent)
+      create_agent(mail);
+    else
+      create_workspace(mail);
+    rest();
+  }
+
+  void create_agent(names_mail& mail) {
     agent_mail next;
     next.origin = mail.origin;
     next.workspace = mail.workspace;
-    auto& ask = *mail.create;
+    auto& ask = *mail.agent;
     next.body = agent::create{ask.slug,
                               ask.title,
                               ask.description,
                               ask.recipe,
                               ask.context.idempotency_key,
                               ask.context.fingerprint};
-    next.to = mail.to;
+    next.to = std::move(mail.to_agent);
     next.coordinator = caf::actor_cast<names_actor>(this);
-    caf::anon_send(services_->directory, to_agent{agent_id{mail.claim.owner}, std::move(next)});
-    rest();
+    caf::anon_send(services_->directory, to_agent{agent_id{mail.owner.value}, std::move(next)});
+  }
+
+  void create_workspace(names_mail& mail) {
+    workspace_mail next;
+    next.origin = mail.origin;
+    auto& ask = *mail.create_workspace;
+    next.command.fact = {ask.title, ask.context.idempotency_key, ask.context.fingerprint};
+    // Another's key of the same text is another key.
+    if (mail.existed && !made_by(mail.owner, mail.origin.causation_id))
+      next.command.fact.idempotency_key.clear();
+    next.to = std::move(mail.to_workspace);
+    next.coordinator = caf::actor_cast<names_actor>(this);
+    workspace_id id{mail.owner.value.substr(stream_of(workspace_id{}).value.size())};
+    caf::anon_send(services_->directory, to_workspace{std::move(id), std::move(next)});
   }
 
   void refuse(names_mail& mail, errc code, const read_error* damage) {
-    under_way_.erase(mail.claim.owner);
-    mail.to(refusal_of(code, damage));
+    mail.to_agent(refusal_of(code, damage));
+    mail.to_workspace(refusal_of(code, damage));
+    if (mail.under_way)
+      over({mail.owner, mail.origin.causation_id});
+  }
+
+  void over(const creation_over& e) {
+    under_way_.erase(e.owner.value);
+    under_way_.erase(e.command);
+    for (auto& mail : std::exchange(held_, {}))
+      caf::anon_send(caf::actor_cast<names_actor>(this), std::move(mail));
     rest();
   }
 
@@ -264,7 +348,8 @@ private:
   const workspace_id& workspace_of(const names_mail&) const { return id_; }
 
   workspace_id id_;
-  std::set<std::string> under_way_; // Owners whose creation follows a claim made here.
+  std::set<std::string> under_way_; // Streams that are being created, and the commands that ask.
+  std::vector<names_mail> held_;    // Behind one of these.
 };
 
 class key_impl final : public catalog_entity<key_impl, key_actor, key_traits, key_mail> {
@@ -335,6 +420,7 @@ private:
     if (!decided) {
       mail.to.refuse(decided.error() == workspace::rejection::exists ? errc::workspace_exists
                                                                      : errc::idempotency_conflict);
+      created(mail);
       rest();
       return false;
     }
@@ -344,11 +430,17 @@ private:
   }
   void settle(workspace_mail& mail) {
     mail.to(workspace_answer{id_, state_, mail.replayed});
+    created(mail);
     rest();
   }
   void refuse(workspace_mail& mail, errc code, const read_error* damage) {
     mail.to(refusal_of(code, damage));
+    created(mail);
     rest();
+  }
+  void created(const workspace_mail& mail) {
+    if (mail.coordinator)
+      caf::anon_send(mail.coordinator, creation_over{stream_, mail.origin.causation_id});
   }
   const workspace_id& workspace_of(const workspace_mail&) const { return id_; }
 

@@ -5,6 +5,7 @@
 #include "actors/queue_places.hpp"
 #include "actors/run_actor.hpp"
 #include "actors/session_actor.hpp"
+#include "events/partition.hpp"
 
 #include <caf/actor_system.hpp>
 #include <caf/send.hpp>
@@ -118,6 +119,7 @@ public:
             [this](to_session& m) { pass_on(m.id, std::move(m.mail)); },
             [this](to_run& m) { pass_on(m.id, std::move(m.mail)); },
             [this](to_agent& m) { deliver(m.id, std::move(m.mail)); },
+            [this](to_workspace& m) { deliver(m.id, std::move(m.mail)); },
             [this](const entity_idle& e) { on_idle(e); },
             [this](const entity_left& e) { on_left(e); },
             [this](const entity_broken& e) { on_broken(e); },
@@ -250,6 +252,8 @@ private:
   }
 
   void on(fork_run_request& ask, answer<accepted_run>& to) {
+    if (!is_id(ask.parent.value, "run_"))
+      return to.refuse(errc::not_found);
     if (!may_start(ask.context, to))
       return;
     auto ulid = id_for(ask.context, "POST /runs/" + ask.parent.value + "/fork");
@@ -273,6 +277,8 @@ private:
   }
 
   void on(post_message_request& ask, answer<accepted_run>& to) {
+    if (!is_id(ask.session.value, "sess_"))
+      return to.refuse(errc::not_found);
     if (!may_start(ask.context, to))
       return;
     auto ulid = id_for(ask.context, "POST /sessions/" + ask.session.value + "/messages");
@@ -295,6 +301,8 @@ private:
   }
 
   void on(cancel_session_request& ask, answer<session_answer>& to) {
+    if (!is_id(ask.session.value, "sess_"))
+      return to.refuse(errc::not_found);
     session_mail mail;
     mail.origin = origin_of(
         ask.context,
@@ -308,16 +316,19 @@ private:
   void on(create_agent_request& ask, answer<agent_answer>& to) {
     if (draining_)
       return to.refuse(errc::draining);
-    auto ulid = id_for(ask.context, "POST /agents");
+    auto mail = creation("POST /agents", ask.context);
+    mail.to_agent = std::move(to);
+    auto names_of = ask.context.workspace;
+    mail.agent = std::make_shared<create_agent_request>(std::move(ask));
+    deliver_names(names_of, std::move(mail));
+  }
+
+  names_mail creation(std::string_view route, const request_context& context) {
     names_mail mail;
-    mail.origin = origin_of(ask.context, {"cmd_" + ulid});
-    mail.workspace = ask.context.workspace;
-    mail.claim = {"agent", ask.slug, "ag_" + ulid, {}};
-    mail.to = std::move(to);
-    auto workspace = ask.context.workspace;
-    mail.create = std::make_shared<create_agent_request>(std::move(ask));
-    names_.deliver(names_stream_of(workspace).value, std::move(mail),
-                   [&] { return spawn_names(system(), services_, workspace); });
+    mail.ulid = id_for(context, route);
+    mail.origin = origin_of(context, {"cmd_" + mail.ulid});
+    mail.workspace = context.workspace;
+    return mail;
   }
 
   void on(change_version_request& ask, answer<agent_answer>& to) {
@@ -339,8 +350,9 @@ private:
   }
 
   void on(create_key_request& ask, answer<key_answer>& to) {
-    auto workspace = services_->log.head(stream_of(ask.workspace));
-    if (!workspace || !workspace->has_value())
+    auto stream = stream_of(ask.workspace);
+    auto workspace = services_->log.head(stream);
+    if (kind_of(stream) != stream_kind::workspace || !workspace || !workspace->has_value())
       return to.refuse(errc::unknown_workspace,
                        "There is no workspace `" + ask.workspace.value + "`.");
     auto ulid = id_for(ask.context, "POST /keys");
@@ -354,6 +366,8 @@ private:
   }
 
   void on(revoke_key_request& ask, answer<key_answer>& to) {
+    if (!is_id(ask.id.value, "key_"))
+      return to.refuse(errc::not_found);
     key_mail mail;
     mail.origin = origin_of(ask.context, {"cmd_" + services_->ids.ulid(services_->clock.now())});
     mail.command.body = key::revoke{};
@@ -362,14 +376,10 @@ private:
   }
 
   void on(create_workspace_request& ask, answer<workspace_answer>& to) {
-    auto ulid = id_for(ask.context, "POST /workspaces");
-    auto id = ask.id.empty() ? workspace_id{"ws_" + ulid} : ask.id;
-    workspace_mail mail;
-    mail.origin = origin_of(ask.context, {"cmd_" + ulid});
-    mail.command.fact = {ask.title, ask.context.idempotency_key, ask.context.fingerprint};
-    mail.to = std::move(to);
-    workspaces_.deliver(stream_of(id).value, std::move(mail),
-                        [&] { return spawn_workspace(system(), services_, id); });
+    auto mail = creation("POST /workspaces", ask.context);
+    mail.to_workspace = std::move(to);
+    mail.create_workspace = std::make_shared<create_workspace_request>(std::move(ask));
+    deliver_names(workspace_id{std::string{system_workspace}}, std::move(mail));
   }
 
   void on(record_refusal_request& ask, answer<refusal_recorded>& to) {
@@ -447,19 +457,31 @@ private:
     agents_.deliver(id.value, std::move(mail),
                     [&] { return spawn_agent(system(), services_, id); });
   }
+  void deliver(const workspace_id& id, workspace_mail mail) {
+    workspaces_.deliver(stream_of(id).value, std::move(mail),
+                        [&] { return spawn_workspace(system(), services_, id); });
+  }
+  void deliver_names(const workspace_id& of, names_mail mail) {
+    names_.deliver(names_stream_of(of).value, std::move(mail),
+                   [&] { return spawn_names(system(), services_, of); });
+  }
   void deliver(const key_id& id, key_mail mail) {
     keys_.deliver(id.value, std::move(mail), [&] { return spawn_key(system(), services_, id); });
   }
 
   void wake(const wake_stream& e) {
     switch (kind_of(e.stream)) {
-      case stream_kind::session:
-        deliver(session_id{e.stream.value}, session_mail{});
+      case stream_kind::session: {
+        session_mail mail;
+        mail.hold = e.hold;
+        deliver(session_id{e.stream.value}, std::move(mail));
         return;
+      }
       case stream_kind::run: {
         run_mail mail;
         if (e.timer)
           mail.body = timer_due{};
+        mail.hold = e.hold;
         deliver(run_id{e.stream.value}, std::move(mail));
         return;
       }

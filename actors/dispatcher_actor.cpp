@@ -8,7 +8,6 @@
 #include <caf/typed_event_based_actor.hpp>
 
 #include <algorithm>
-#include <filesystem>
 #include <list>
 #include <map>
 #include <unordered_map>
@@ -66,6 +65,7 @@ public:
             [this](const slot_tainted& e) { slots_[e.slot].tainted = true; },
             [this](const slot_empty& e) { on_empty(e); },
             [this](const forget_run& e) { forget(e.run); },
+            [this](const recovery_over&) { begin(); },
             [this](drain_atom) { drain(); }};
   }
 
@@ -89,9 +89,25 @@ private:
 
   // -- the queue -------------------------------------------------------------------------------
 
+  /// What was accepted first is first in line, whatever order the recovered streams wake in. What
+  /// is new is behind all of that.
+  void begin() {
+    std::ranges::stable_sort(recovered_, {}, &dispatch_entry::accepted_offset);
+    recovering_ = false;
+    dispatching_ = true; // Until all stand in line.
+    for (auto& entry : std::exchange(recovered_, {}))
+      enqueue(std::move(entry));
+    dispatching_ = false;
+    dispatch();
+  }
+
   void enqueue(dispatch_entry entry) {
     if (draining_)
       return; // The ledger remembers.
+    if (recovering_) {
+      recovered_.push_back(std::move(entry));
+      return;
+    }
     auto known = runs_.find(entry.run.value);
     if (known != runs_.end()) {
       // The grant may still be on its way: then the run uses it or gives it back, and only one of
@@ -120,6 +136,7 @@ private:
   }
 
   void forget(const run_id& run) {
+    std::erase_if(recovered_, [&](const dispatch_entry& e) { return e.run == run; });
     auto known = runs_.find(run.value);
     if (known == runs_.end())
       return;
@@ -342,32 +359,13 @@ private:
     return out;
   }
 
-  /// Mounts and sandbox mode are checked again at the start: the settings may have changed since.
+  /// The sandbox mode is checked again: the settings may have changed since. So are mounts, by the
+  /// sandbox, each time a process starts.
   failure refused_here(const recipe& how) const {
-    const auto& settings = services_->settings;
-    if (how.sandbox == "none" && !settings.sandbox_allow_none)
+    if (how.sandbox == "none" && !services_->settings.sandbox_allow_none)
       return {"sandbox_refused",
               "This server does not run agents without a sandbox (sandbox.allow_none)."};
-    for (const auto& m : how.mounts)
-      if (!below_a_root(m.source))
-        return {"sandbox_refused", "The folder " + m.source + " is not below sandbox.mount_roots."};
     return {};
-  }
-
-  bool below_a_root(const std::string& source) const {
-    std::error_code ec;
-    auto real = std::filesystem::weakly_canonical(source, ec);
-    if (ec)
-      return false;
-    return std::ranges::any_of(
-        services_->settings.sandbox_mount_roots, [&](const std::string& root) {
-          std::error_code bad;
-          auto base = std::filesystem::weakly_canonical(root, bad);
-          if (bad)
-            return false;
-          auto [end, ignored] = std::mismatch(base.begin(), base.end(), real.begin(), real.end());
-          return end == base.end();
-        });
   }
 
   static constexpr std::size_t carried_max =
@@ -380,7 +378,8 @@ private:
   std::map<version_key, known_recipe> recipes_;
   std::string last_served_;
   std::uint64_t arrivals_ = 0, grants_ = 0;
-  bool dispatching_ = false, draining_ = false;
+  std::vector<dispatch_entry> recovered_; // Until the last of them has come.
+  bool recovering_ = true, dispatching_ = false, draining_ = false;
 };
 
 } // namespace

@@ -36,9 +36,7 @@ struct accepted_run {
   std::shared_ptr<const session::turn_accepted> fact;
   session_id session;
   timestamp accepted_at{};
-  session::state session_state; ///< As of the acceptance, for the session object; messages only.
-  record_ptr
-      accepting; ///< The event that accepts; for `events` of the message's answer. May be null.
+  record_ptr accepting; ///< The event that accepts; a message's answer shows the session as of it.
   bool replayed = false;
 };
 
@@ -80,6 +78,7 @@ struct cancel_session_request {
 struct session_answer {
   session_id session;
   session::state state;
+  record_ptr accepting; ///< The event that this very command led to; null if it changed nothing.
   bool replayed = false;
 };
 

@@ -14,26 +14,35 @@ namespace {
 
 constexpr std::uint64_t artifact_bytes_max = 4ULL << 30;
 
-/// Fills blob or problem.
-void import(services& s, const take_artifact_mail& ask, artifact_taken& out) {
+/// Asked again after this, the blob store may have room, as the ledger may.
+constexpr std::chrono::milliseconds store_retry{1000};
+
+/// Fills blob or problem; false: the store cannot take it now.
+bool import(services& s, const take_artifact_mail& ask, artifact_taken& out) {
   auto file = harness::take_artifact(ask.work_dir, ask.frame->path, artifact_bytes_max);
   if (!file) {
     out.problem = file.error().message;
-    return;
+    return true;
   }
   auto blob = s.blobs.put_file(file->fd(), artifact_bytes_max);
   if (blob)
     out.blob = *blob;
+  else if (blob.error() == blob_errc::unavailable)
+    return false;
   else
-    out.problem = "The artifact `" + ask.frame->path + "` could not be stored.";
+    out.problem = "The artifact `" + ask.frame->path + "` is too large.";
+  return true;
 }
 
-importer_actor::behavior_type importer_behavior(importer_actor::pointer, services_ptr s) {
-  return {[s](const take_artifact_mail& ask) {
+importer_actor::behavior_type importer_behavior(importer_actor::pointer self, services_ptr s) {
+  return {[self, s](take_artifact_mail& ask) {
             artifact_taken taken;
+            if (!import(*s, ask, taken)) { // Its run waits, and loses nothing by it.
+              self->delayed_send(self, store_retry, std::move(ask));
+              return;
+            }
             taken.attempt = ask.attempt;
             taken.frame = ask.frame;
-            import(*s, ask, taken);
             run_mail mail;
             mail.session = ask.session;
             mail.workspace = ask.workspace;

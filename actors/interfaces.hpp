@@ -9,9 +9,11 @@
 #include <caf/allowed_unsafe_message_type.hpp>
 #include <caf/atom.hpp>
 #include <caf/replies_to.hpp>
+#include <caf/send.hpp>
 #include <caf/typed_actor.hpp>
 
 #include <deque>
+#include <limits>
 #include <memory>
 #include <variant>
 
@@ -63,6 +65,10 @@ using ledger_gateway =
                      caf::reacts_to<group_done>, caf::reacts_to<tick_atom, std::uint64_t>,
                      caf::reacts_to<count_atom>, caf::reacts_to<head_atom>>;
 
+struct recovery_under_way;
+/// While any copy lives, recovered runs may still be on their way to the dispatcher.
+using recovery_hold = std::shared_ptr<const recovery_under_way>;
+
 /// What a session is asked. One of the answers is set, or none.
 struct session_mail {
   event_origin origin;
@@ -80,7 +86,9 @@ struct session_mail {
   std::optional<std::string> fork_at;
   held_place place; ///< With accept_turn: the run's in the queue, without which none is accepted.
   bool queue_full = false;  ///< No place is left: only what is known already may be answered.
+  recovery_hold hold;       ///< With the first wake-up after a start.
   session::outcome decided; ///< Set by the actor between decision and commit.
+  bool cancels = false;     ///< Likewise: it is what cancels the session.
 };
 using session_actor = caf::typed_actor<caf::reacts_to<session_mail>, caf::reacts_to<append_done>,
                                        caf::reacts_to<leave_atom>>;
@@ -92,6 +100,9 @@ struct dispatch_entry {
   workspace_id workspace;
   std::int64_t turn = 0;
   std::uint64_t accepted_seq = 0; ///< Of its turn_accepted.
+  std::int64_t accepted_offset =
+      std::numeric_limits<std::int64_t>::max(); ///< Likewise, where it is known: the place in line
+                                                ///< after a restart.
   agent_id agent;
   std::int64_t agent_version = 0;
   std::shared_ptr<const session::turn_accepted>
@@ -157,6 +168,7 @@ struct run_mail {
                artifact_taken, cancel_run,
                timer_due>
       body;             ///< None: wake up.
+  recovery_hold hold;   ///< With the first wake-up after a start.
   run::outcome decided; ///< Set by the actor between decision and commit.
 };
 using run_actor = caf::typed_actor<caf::reacts_to<run_mail>, caf::reacts_to<append_done>,
@@ -190,10 +202,13 @@ struct finish_run {
   std::uint64_t grant = 0;
   bool clean = true;
 };
+struct process_started {
+  std::uint64_t process = 0;
+  std::vector<std::string> layers;
+};
 struct process_ready {
   std::uint64_t process = 0;
   int max_runs = 1;
-  std::vector<std::string> layers;
 };
 struct process_frames {
   std::uint64_t process = 0;
@@ -223,7 +238,7 @@ struct retire {
   bool if_unused = false; ///< Only tell whether the slot is empty; a process that runs stays.
 };
 struct worker_mail {
-  std::variant<begin_run, write_lines, finish_run, process_ready, process_frames,
+  std::variant<begin_run, write_lines, finish_run, process_started, process_ready, process_frames,
                process_broke_protocol, process_silent, process_flooded, process_gone, retire>
       body;
 };
@@ -247,11 +262,22 @@ struct slot_empty { ///< No process.
 struct forget_run { ///< It ended before its turn came.
   run_id run;
 };
+struct recovery_over {}; ///< Every run that waited before the start has asked again.
 /// The DISPATCHER. First in first out per workspace, workspaces in turn; knows the slots.
-using dispatcher_actor = caf::typed_actor<caf::reacts_to<dispatch_entry>,
-                                          caf::reacts_to<slot_released>, caf::reacts_to<slot_ready>,
-                                          caf::reacts_to<slot_tainted>, caf::reacts_to<slot_empty>,
-                                          caf::reacts_to<forget_run>, caf::reacts_to<drain_atom>>;
+using dispatcher_actor =
+    caf::typed_actor<caf::reacts_to<dispatch_entry>, caf::reacts_to<slot_released>,
+                     caf::reacts_to<slot_ready>, caf::reacts_to<slot_tainted>,
+                     caf::reacts_to<slot_empty>, caf::reacts_to<forget_run>,
+                     caf::reacts_to<recovery_over>, caf::reacts_to<drain_atom>>;
+
+/// Tells the dispatcher when the last of those is gone that it was given to.
+struct recovery_under_way {
+  explicit recovery_under_way(dispatcher_actor d) : dispatcher(std::move(d)) {}
+  ~recovery_under_way() { caf::anon_send(dispatcher, recovery_over{}); }
+  recovery_under_way(const recovery_under_way&) = delete;
+  recovery_under_way& operator=(const recovery_under_way&) = delete;
+  dispatcher_actor dispatcher;
+};
 
 /// Agents, names, keys, workspaces and audit streams: small entities without effects. `replayed`
 /// and `version` are set by the actor between decision and commit.
@@ -260,7 +286,8 @@ struct agent_mail;
 struct names_mail;
 /// The creation that followed a claim has ended: its owner exists, or never will.
 struct creation_over {
-  std::string owner;
+  stream_id owner;
+  std::string command; ///< That asked for it.
 };
 using names_actor = caf::typed_actor<caf::reacts_to<names_mail>, caf::reacts_to<append_done>,
                                      caf::reacts_to<leave_atom>, caf::reacts_to<creation_over>>;
@@ -281,12 +308,18 @@ struct agent_mail {
   std::int64_t version = 0;
 };
 
+/// A creation that needs a name of its own: an agent its slug, a workspace its id. One of the two.
 struct names_mail {
   event_origin origin;
   workspace_id workspace;
-  names::claim claim;
-  std::shared_ptr<create_agent_request> create; ///< What follows the claim.
-  answer<agent_answer> to;
+  std::shared_ptr<create_agent_request> agent;
+  std::shared_ptr<create_workspace_request> create_workspace;
+  std::string ulid; ///< Of the ids that follow from the request.
+  answer<agent_answer> to_agent;
+  answer<workspace_answer> to_workspace;
+  stream_id owner;        ///< What is to be created; this and the following are set by the actor.
+  bool existed = false;   ///< It was there, by an earlier command or by this one.
+  bool under_way = false; ///< Others wait for it.
 };
 
 struct key_mail {
@@ -302,6 +335,7 @@ struct workspace_mail {
   event_origin origin;
   workspace::command command;
   answer<workspace_answer> to;
+  names_actor coordinator; ///< Hears that it is over.
   bool replayed = false;
 };
 using workspace_actor = caf::typed_actor<caf::reacts_to<workspace_mail>,
@@ -329,6 +363,10 @@ struct to_agent {
   agent_id id;
   agent_mail mail;
 };
+struct to_workspace {
+  workspace_id id;
+  workspace_mail mail;
+};
 /// What an entity tells the directory of itself.
 struct entity_idle { ///< May be passivated; `now`: at once.
   stream_id stream;
@@ -346,6 +384,7 @@ struct entity_broken {
 struct wake_stream { ///< Recovery or a timer: see what its state asks for.
   stream_id stream;
   bool timer = false;
+  recovery_hold hold;
 };
 /// What the directory counts against `runs.max_queued` (actors/queue_places.hpp): a request was not
 /// accepted after all, or was known.
@@ -381,11 +420,12 @@ struct directory_request {
 /// rule lives here.
 using directory_actor =
     caf::typed_actor<caf::reacts_to<directory_request>, caf::reacts_to<to_session>,
-                     caf::reacts_to<to_run>, caf::reacts_to<to_agent>, caf::reacts_to<entity_idle>,
-                     caf::reacts_to<entity_left>, caf::reacts_to<entity_broken>,
-                     caf::reacts_to<wake_stream>, caf::reacts_to<place_returned>,
-                     caf::reacts_to<runs_waiting>, caf::reacts_to<run_left_queue>,
-                     caf::reacts_to<tick_atom>, caf::reacts_to<drain_atom>>;
+                     caf::reacts_to<to_run>, caf::reacts_to<to_agent>, caf::reacts_to<to_workspace>,
+                     caf::reacts_to<entity_idle>, caf::reacts_to<entity_left>,
+                     caf::reacts_to<entity_broken>, caf::reacts_to<wake_stream>,
+                     caf::reacts_to<place_returned>, caf::reacts_to<runs_waiting>,
+                     caf::reacts_to<run_left_queue>, caf::reacts_to<tick_atom>,
+                     caf::reacts_to<drain_atom>>;
 
 /// Due times of passivated and live entities alike.
 struct arm_timer {
@@ -425,6 +465,7 @@ CAF_ALLOW_UNSAFE_MESSAGE_TYPE(runledger::slot_ready)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(runledger::slot_tainted)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(runledger::slot_empty)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(runledger::forget_run)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(runledger::recovery_over)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(runledger::agent_mail)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(runledger::names_mail)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(runledger::creation_over)
@@ -434,6 +475,7 @@ CAF_ALLOW_UNSAFE_MESSAGE_TYPE(runledger::audit_mail)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(runledger::to_session)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(runledger::to_run)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(runledger::to_agent)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(runledger::to_workspace)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(runledger::entity_idle)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(runledger::entity_left)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(runledger::entity_broken)

@@ -69,6 +69,8 @@ private:
       return false;
     }
     facts = std::move(decided->facts);
+    mail.cancels =
+        !facts.empty() && std::holds_alternative<session::cancel_requested>(facts.front());
     mail.decided = std::move(*decided);
     return true;
   }
@@ -169,10 +171,7 @@ private:
     perform(mail.decided.effects, true);
     fail_point("before_answer");
     std::visit(overloaded{[&](const session::accept_turn& ask) { answer_accepted(mail, ask); },
-                          [&](const session::cancel&) {
-                            mail.changed(session_answer{id_, state_, mail.decided.replayed});
-                          },
-                          [](const auto&) {}},
+                          [&](const session::cancel&) { answer_cancel(mail); }, [](const auto&) {}},
                mail.body);
     fail_point("after_answer");
     if (idle())
@@ -192,21 +191,35 @@ private:
       return;
     }
     out.accepted_at = out.accepting->event.time;
-    if (!ask.first)
-      out.session_state = state_;
     if (mail.on_end)
       listen(ask.run, std::move(mail.on_end));
     mail.accepted(std::move(out));
   }
 
   bool read_accepted(const run_id& run, accepted_run& out) {
-    const auto* turn = session::find(state_, run);
-    auto records = services_->log.read_stream(stream_, turn->seq, 1);
-    if (!records || records->empty())
-      return false;
-    out.accepting = records->front();
-    out.fact = decode_accepted(*out.accepting);
+    out.accepting = accepting_of(*session::find(state_, run));
+    out.fact = out.accepting ? decode_accepted(*out.accepting) : nullptr;
     return out.fact != nullptr;
+  }
+
+  void answer_cancel(session_mail& mail) {
+    if (!mail.changed)
+      return;
+    auto accepting = mail.cancels || mail.decided.replayed ? read_cancel() : nullptr;
+    mail.changed(session_answer{id_, state_, std::move(accepting), mail.decided.replayed});
+  }
+
+  /// The one cancel_requested, which stands near the end.
+  record_ptr read_cancel() const {
+    auto type = full_type(session::cancel_requested::name, 1);
+    for (auto seq = head_.seq; seq > 0; --seq) {
+      auto records = services_->log.read_stream(stream_, seq, 1);
+      if (!records || records->empty())
+        return nullptr;
+      if (records->front()->event.type == type)
+        return records->front();
+    }
+    return nullptr;
   }
 
   /// For a run that has ended already the end is read from its stream.
@@ -272,13 +285,26 @@ private:
     entry.accepted_seq = turn->seq;
     entry.agent = state_.agent;
     entry.agent_version = state_.agent_version;
-    constexpr std::size_t carried_bytes_max = 4096; // A long queue must not hold long inputs.
-    auto known = accepted_.find(turn->run.value);
-    if (known != accepted_.end() && known->second.second->event.data.size() <= carried_bytes_max) {
-      entry.fact = known->second.first;
-      entry.accepting = known->second.second;
+    if (auto accepting = accepting_of(*turn)) {
+      constexpr std::size_t carried_bytes_max = 4096; // A long queue must not hold long inputs.
+      entry.accepted_offset = accepting->offset;
+      if (accepting->event.data.size() <= carried_bytes_max) {
+        auto known = accepted_.find(turn->run.value);
+        entry.fact = known != accepted_.end() ? known->second.first : decode_accepted(*accepting);
+        entry.accepting = std::move(accepting);
+      }
     }
     caf::anon_send(services_->dispatcher, std::move(entry));
+  }
+
+  /// The turn's turn_accepted; null where the ledger cannot be read now.
+  record_ptr accepting_of(const session::turn& turn) const {
+    if (auto known = accepted_.find(turn.run.value); known != accepted_.end())
+      return known->second.second;
+    if (first_ && first_->event.seq == turn.seq)
+      return first_;
+    auto records = services_->log.read_stream(stream_, turn.seq, 1);
+    return records && !records->empty() ? records->front() : nullptr;
   }
 
   void cancel_all() {

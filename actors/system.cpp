@@ -51,7 +51,8 @@ namespace {
 constexpr std::size_t recovery_page = 500;
 
 /// Wakes a page, then gives way to the actors that it woke.
-void recover_page(caf::event_based_actor* self, const services_ptr& s, const std::string& after) {
+void recover_page(caf::event_based_actor* self, const services_ptr& s, const std::string& after,
+                  recovery_hold& hold) {
   auto page = s->log.unfinished(stream_id{after}, recovery_page);
   if (!page) {
     s->warn("unfinished work cannot be listed: " + page.error().detail);
@@ -61,7 +62,7 @@ void recover_page(caf::event_based_actor* self, const services_ptr& s, const std
   for (const auto& one : *page) {
     if (kind_of(one.stream) == stream_kind::run)
       s->folders.keep(run_id{one.stream.value});
-    caf::anon_send(s->directory, wake_stream{one.stream, false});
+    caf::anon_send(s->directory, wake_stream{one.stream, false, hold});
   }
   s->counters.recovered_streams.fetch_add(page->size(), std::memory_order_relaxed);
   if (page->size() == recovery_page)
@@ -69,6 +70,7 @@ void recover_page(caf::event_based_actor* self, const services_ptr& s, const std
   else {
     s->folders.remove_left();
     s->counters.recovered.store(true);
+    hold.reset();
     self->quit();
   }
 }
@@ -76,8 +78,10 @@ void recover_page(caf::event_based_actor* self, const services_ptr& s, const std
 } // namespace
 
 void start_recovery(caf::actor_system& sys, services_ptr s) {
-  auto recovery = sys.spawn([s](caf::event_based_actor* self) -> caf::behavior {
-    return {[self, s](const std::string& after) { recover_page(self, s, after); }};
+  auto hold = std::make_shared<const recovery_under_way>(s->dispatcher);
+  auto recovery = sys.spawn([s, hold](caf::event_based_actor* self) -> caf::behavior {
+    return {
+        [self, s, hold](const std::string& after) mutable { recover_page(self, s, after, hold); }};
   });
   caf::anon_send(recovery, std::string{});
 }

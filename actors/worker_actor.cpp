@@ -5,7 +5,6 @@
 #include <caf/actor_system.hpp>
 #include <caf/typed_event_based_actor.hpp>
 
-#include <filesystem>
 #include <map>
 
 namespace runledger {
@@ -19,9 +18,10 @@ constexpr std::int64_t cut_off_grace_ms = 2000;
 class worker_sink final : public harness::process_sink {
 public:
   worker_sink(worker_actor to, std::uint64_t process) : to_(std::move(to)), process_(process) {}
-  void on_ready(int max_runs, const std::vector<std::string>& layers) override {
-    send(process_ready{process_, max_runs, layers});
+  void on_started(const std::vector<std::string>& layers) override {
+    send(process_started{process_, layers});
   }
+  void on_ready(int max_runs) override { send(process_ready{process_, max_runs}); }
   void on_frame(harness::frame&& f) override {
     send(process_frames{process_, {std::make_shared<harness::frame>(std::move(f))}});
   }
@@ -138,7 +138,8 @@ private:
     spec.command = ask.how->command;
     spec.files = ask.how->files;
     for (const auto& m : ask.how->mounts)
-      spec.mounts.push_back({canonical(m.source), m.target, m.mode == "rw"});
+      spec.mounts.push_back({m.source, m.target, m.mode == "rw"});
+    spec.mount_roots = services_->settings.sandbox_mount_roots;
     spec.network = ask.how->network;
     spec.sandbox = sandbox_of(*ask.how);
     spec.resources.memory_mb = static_cast<std::uint64_t>(ask.how->resources.memory_mb);
@@ -154,19 +155,12 @@ private:
       spec.attempt = static_cast<std::uint32_t>(ask.attempt);
     }
     run_alone_ = pooled_ ? run_id{} : ask.run;
+    runs_allowed_ = pooled_ ? ask.how->pool->max_runs_per_process : 1;
     auto self = caf::actor_cast<worker_actor>(this);
     process_ = services_->harness.start(std::move(spec),
                                         std::make_shared<worker_sink>(self, process_number_));
     services_->counters.live_processes.fetch_add(1, std::memory_order_relaxed);
     services_->harness.write(process_, harness::hello_line("runledger"));
-  }
-
-  /// The sandbox takes no symbolic links on the way to a mount; what the dispatcher checked is
-  /// where they lead.
-  static std::string canonical(const std::string& path) {
-    std::error_code failed;
-    auto real = std::filesystem::canonical(path, failed);
-    return failed ? path : real.string();
   }
 
   static harness::sandbox_mode sandbox_of(const recipe& how) {
@@ -256,12 +250,18 @@ private:
 
   // -- from the process ------------------------------------------------------------------------
 
+  void on(process_started& e) {
+    if (e.process != process_number_)
+      return;
+    started_ = true;
+    take(worker_report{
+        worker::process_started{agent_, agent_version_, runs_allowed_, run_alone_, e.layers}});
+  }
+
   void on(process_ready& e) {
     if (e.process != process_number_)
       return;
     ready_ = true;
-    take(worker_report{
-        worker::process_started{agent_, agent_version_, e.max_runs, run_alone_, e.layers}});
     for (auto& [id, run] : runs_) {
       if (pooled_)
         services_->harness.open_run(process_, id, run.heartbeat_ms, run.raw_log);
@@ -315,11 +315,11 @@ private:
     fail_runs(failure_of(e.info));
     for (const auto& [id, run] : std::exchange(runs_, {}))
       release(run_id{id}, run.grant);
-    if (ready_ || state_.busy)
+    if (started_ || state_.busy)
       take(worker_report{worker::process_ended{e.info.reason, e.info.code, e.info.signal}});
     process_ = harness::process_handle::none;
     services_->counters.live_processes.fetch_sub(1, std::memory_order_relaxed);
-    ready_ = retiring_ = false;
+    started_ = ready_ = retiring_ = false;
     caf::anon_send(services_->dispatcher, slot_empty{slot_});
   }
 
@@ -375,7 +375,9 @@ private:
   agent_id agent_;
   std::int64_t agent_version_ = 0;
   run_id run_alone_;
-  bool pooled_ = false, ready_ = false, retiring_ = false, tainted_ = false, ended_by_us_ = false;
+  std::int64_t runs_allowed_ = 1;
+  bool pooled_ = false, started_ = false, ready_ = false, retiring_ = false, tainted_ = false,
+       ended_by_us_ = false;
   bool server_ends_ = false;
 };
 

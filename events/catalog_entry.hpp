@@ -173,12 +173,12 @@ struct registered {
     v("slot", f.slot);
   }
 };
-/// A harness process came up in this slot.
+/// A harness process was started in this slot.
 struct process_started {
   static constexpr std::string_view name = "worker.process_started";
   agent_id agent;
-  std::int64_t agent_version = 0, max_runs = 1;
-  run_id run;                      ///< With one process per run.
+  std::int64_t agent_version = 0, max_runs = 1; ///< At once, as the recipe allows.
+  run_id run;                                   ///< With one process per run.
   std::vector<std::string> layers; ///< What the sandbox is made of: which layers were active.
   friend bool operator==(const process_started&, const process_started&) = default;
   template <class Fact, class Visit>

@@ -52,6 +52,7 @@ void counters::write_prometheus(std::string& out) const {
   single("connections_accepted_total", "counter", connections_accepted);
   single("connections_refused_total", "counter", refused_over_total);
   single("connections_refused_per_address_total", "counter", refused_over_address);
+  single("connections_dropped_total", "counter", dropped_over_limit);
   single("accept_errors_total", "counter", accept_errors);
   single("framing_errors_total", "counter", framing_errors);
   single("deadlines_passed_total", "counter", deadlines_passed);

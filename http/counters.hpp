@@ -33,6 +33,7 @@ public:
   std::uint64_t connections_accepted = 0;
   std::uint64_t refused_over_total = 0;
   std::uint64_t refused_over_address = 0;
+  std::uint64_t dropped_over_limit = 0; // Of both: without an answer.
   std::uint64_t accept_errors = 0;
   std::uint64_t framing_errors = 0;
   std::uint64_t deadlines_passed = 0; // Requests answered 503 because their handler took too long.

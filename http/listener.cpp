@@ -15,7 +15,10 @@ namespace {
 namespace ssl = boost::asio::ssl;
 
 constexpr std::chrono::milliseconds accept_pause{100};
-constexpr std::size_t max_refusing = 256; // Beyond: closed without a word.
+// Connections that are only told that there are too many. Beyond: closed without a word, because
+// telling costs memory, and over TLS the most expensive part of a connection.
+constexpr std::size_t max_refusing = 256;
+constexpr std::size_t max_refusing_tls = 32;
 
 /// HTTP over a bare socket.
 class plain_connection final : public connection {
@@ -182,8 +185,11 @@ void listener::admit(tcp_socket socket, const tcp::endpoint& peer) {
     how = connection::admission::over_address;
     ++figures.refused_over_address;
   }
-  if (how != connection::admission::served && (edge_.refusing >= max_refusing || security_))
+  if (how != connection::admission::served
+      && edge_.refusing >= (security_ ? max_refusing_tls : max_refusing)) {
+    ++figures.dropped_over_limit;
     return; // The socket closes itself.
+  }
   error_code ignored;
   socket.set_option(tcp::no_delay(true), ignored);
   std::shared_ptr<connection> made;

@@ -12,7 +12,7 @@
 namespace runledger::harness {
 
 /// What a descriptor is to its process.
-enum class slot : std::uint8_t { pidfd, inner, input, output, errors, status };
+enum class slot : std::uint8_t { pidfd, inner, input, output, errors, status, mounts };
 /// What may become due for a process; each kind has one due time.
 enum class timer : std::uint8_t { ready, heartbeat, grace, stall, watch, reap };
 inline constexpr std::size_t timer_kinds = 6;

@@ -13,19 +13,17 @@
 /// The port to the programs that drive agents.
 ///
 /// Order: what is written to one process arrives in the order of the calls of one thread; a sink
-/// hears of its process in the order in which things happened there. on_ready comes before any
-/// frame, on_exit last and exactly once for every start, also where nothing could be started; after
-/// it the handle is dead.
-/// Threads: every function of harness_host may be called from any thread, also from within a sink,
-/// and never blocks. Sinks are called on one thread, the host's: they must return at once (an
-/// actor's sink does `anon_send`).
-/// Lifetime: the host keeps a sink until its on_exit has returned. Calls with a handle that is dead
-/// or was never given are ignored. The host's destructor kills every process tree, reports each
-/// on_exit, and then returns; it must not run on the host's own thread.
-/// Failure: what a process does wrong (a line that is no frame, a flood, no `ready`, a stdin it
-/// never reads) ends its whole tree and shows in on_protocol_error and on_exit; the host retries
-/// nothing.
-/// The host adds no lines of its own: the caller writes `hello`, `run.start` and all that follows.
+/// hears of its process in the order in which things happened there. on_started comes first, if
+/// anything could be started; on_ready comes before any frame, on_exit last and exactly once for
+/// every start, also where nothing could be started; after it the handle is dead. Threads: every
+/// function of harness_host may be called from any thread, also from within a sink, and never
+/// blocks. Sinks are called on one thread, the host's: they must return at once (an actor's sink
+/// does `anon_send`). Lifetime: the host keeps a sink until its on_exit has returned. Calls with a
+/// handle that is dead or was never given are ignored. The host's destructor kills every process
+/// tree, reports each on_exit, and then returns; it must not run on the host's own thread. Failure:
+/// what a process does wrong (a line that is no frame, a flood, no `ready`, a stdin it never reads)
+/// ends its whole tree and shows in on_protocol_error and on_exit; the host retries nothing. The
+/// host adds no lines of its own: the caller writes `hello`, `run.start` and all that follows.
 namespace runledger::harness {
 
 /// A started (or refused) process. `none` is no process.
@@ -39,7 +37,7 @@ enum class sandbox_mode : std::uint8_t {
 
 /// A folder of the host inside the sandbox.
 struct mount {
-  std::string source; // Absolute; the caller has checked it against sandbox.mount_roots.
+  std::string source; // Absolute; must lead to a place below one of the spec's mount_roots.
   std::string target; // Absolute; empty: as source.
   bool writable = false;
 };
@@ -81,7 +79,8 @@ struct outgoing_lines {
 struct process_spec {
   std::vector<std::string> command;
   std::vector<std::pair<std::string, std::string>> files; // Name (relative) and text, for /agent.
-  std::vector<mount> mounts;
+  std::vector<mount> mounts;            // Resolved and checked at the start, and there alone.
+  std::vector<std::string> mount_roots; // Folders below which their sources must be.
   bool network = false;
   sandbox_mode sandbox = sandbox_mode::required;
   harness::resources resources;
@@ -105,9 +104,9 @@ struct process_spec {
 
 /// How a process ended. `reason` is stable:
 /// `exited`, `signalled` (on its own); `stopped` (terminate or kill); `sandbox_unavailable` (a
-/// required layer is missing), `start_failed` (no such command or folder, bad file name);
-/// `not_ready`, `protocol_error`, `stdin_backlog`; `cpu_limit`, `disk_limit`, `process_limit`,
-/// `memory_limit` (that limit ended it).
+/// required layer is missing), `sandbox_refused` (a mount leads elsewhere), `start_failed` (no such
+/// command or folder, bad file name); `not_ready`, `protocol_error`, `stdin_backlog`; `cpu_limit`,
+/// `disk_limit`, `process_limit`, `memory_limit` (that limit ended it).
 struct exit_info {
   std::string reason;
   int code = -1;       // Exit status, if it exited.
@@ -124,9 +123,11 @@ class process_sink {
 public:
   virtual ~process_sink() = default;
 
-  /// `ready` arrived. `layers` are the protections that are active, such as `namespaces`,
-  /// `seccomp`, `no-network`, `cgroup-v1:memory`, `rlimit:cpu`: they go into the event.
-  virtual void on_ready(int max_runs, const std::vector<std::string>& layers) = 0;
+  /// There is a process. `layers` are the protections that it has, such as `namespaces`, `seccomp`,
+  /// `no-network`, `cgroup-v1:memory`, `rlimit:cpu`: they go into the event.
+  virtual void on_started(const std::vector<std::string>& layers) = 0;
+  /// `ready` arrived.
+  virtual void on_ready(int max_runs) = 0;
   /// A frame, parsed and complete; never ready or heartbeat. `run` is filled in where the process
   /// has one run. Frames of runs that were closed arrive too: who closed them drops them.
   virtual void on_frame(frame&& f) = 0;
@@ -162,6 +163,8 @@ public:
   /// created 0600 with its last folder by the first byte; capped). heartbeat_ms 0: none expected.
   virtual void open_run(process_handle process, std::string run, std::int64_t heartbeat_ms,
                         std::string raw_log) = 0;
+  /// The run is over here. What a process of one run still says on stderr goes to its log to the
+  /// end; in a pool nobody knows whose it is.
   virtual void close_run(process_handle process, std::string run) = 0;
   /// SIGTERM to every process of the tree, SIGKILL after grace_ms.
   virtual void terminate(process_handle process, std::int64_t grace_ms) = 0;

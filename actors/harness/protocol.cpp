@@ -14,6 +14,8 @@ namespace {
 
 constexpr std::size_t max_quoted_bytes = 200;
 constexpr std::size_t max_name_chars = 200;
+constexpr std::size_t max_label_bytes = 1024;
+constexpr std::size_t max_failure_bytes = 64 << 10;
 constexpr std::int64_t max_count = std::int64_t{1} << 53;
 
 constexpr std::array<std::string_view, 14> type_names{
@@ -73,6 +75,19 @@ std::string quoted(std::string_view line) {
   return out;
 }
 
+/// Cuts a text that would otherwise make events and frames too long, between two characters, and
+/// says so.
+void cut(std::string& text, std::size_t max_bytes) {
+  if (text.size() <= max_bytes)
+    return;
+  auto mark = " [cut here; " + std::to_string(text.size()) + " bytes in all]";
+  auto end = max_bytes - mark.size();
+  while (end > 0 && (static_cast<unsigned char>(text[end]) & 0xC0) == 0x80)
+    --end;
+  text.resize(end);
+  text += mark;
+}
+
 std::size_t characters(std::string_view text) {
   std::size_t n = 0;
   for (char c : text)
@@ -109,6 +124,15 @@ public:
       out = v->string();
     }
   }
+  /// A string that is kept up to a bound (docs/harness-protocol.md).
+  void label(std::string_view name, std::string& out) {
+    text(name, out);
+    cut(out, max_label_bytes);
+  }
+  void failure_message(std::string& out) {
+    text("message", out, true);
+    cut(out, max_failure_bytes);
+  }
   /// A string of 1 to 200 characters.
   void identifier(std::string_view name, std::string& out, bool required = false) {
     text(name, out, required);
@@ -119,6 +143,10 @@ public:
     text(name, out, true);
     if (ok() && out.empty())
       wrong(name, "a string that is not empty");
+  }
+  void nonempty_label(std::string_view name, std::string& out) {
+    nonempty(name, out);
+    cut(out, max_label_bytes);
   }
   /// Any JSON value, null included.
   void any(std::string_view name, std::string& out) {
@@ -184,8 +212,8 @@ void read_ready(reader& in, frame& f) {
 
 void read_step_start(reader& in, frame& f) {
   in.identifier("key", f.key, true);
-  in.text("name", f.name);
-  in.text("kind", f.kind);
+  in.label("name", f.name);
+  in.label("kind", f.kind);
   f.timeout_ms = in.integer("timeout_ms", 1);
   f.max_cost = in.money("max_cost_usd");
 }
@@ -198,8 +226,8 @@ void read_step_error(reader& in, frame& f) {
   if (!error->is_object())
     return in.wrong("error", "an object");
   reader inner{*error};
-  inner.text("message", f.message, true);
-  inner.text("code", f.code);
+  inner.failure_message(f.message);
+  inner.label("code", f.code);
   if (!inner.ok())
     return in.complain("in `error`: " + inner.complaint());
   f.error_json = error->raw();
@@ -236,8 +264,8 @@ void read_usage(reader& in, frame& f) {
   if (in.ok() && !cost)
     in.missing("cost_usd");
   f.cost = cost.value_or(micro_usd{});
-  in.text("model", f.model);
-  in.text("category", f.category);
+  in.label("model", f.model);
+  in.label("category", f.category);
   in.identifier("key", f.key);
 }
 
@@ -249,7 +277,7 @@ void read_message(reader& in, frame& f) {
 }
 
 void read_log(reader& in, frame& f) {
-  in.nonempty("level", f.level);
+  in.nonempty_label("level", f.level);
   in.text("message", f.message, true);
   if (auto fields = in.find("fields")) {
     if (fields->is_object())
@@ -279,11 +307,11 @@ void read_members(reader& in, frame& f) {
       return read_message(in, f);
     case frame_type::tool_call:
       in.identifier("key", f.key, true);
-      in.nonempty("tool", f.tool);
+      in.nonempty_label("tool", f.tool);
       return in.any("args", f.payload);
     case frame_type::tool_result:
       in.identifier("key", f.key, true);
-      in.nonempty("tool", f.tool);
+      in.nonempty_label("tool", f.tool);
       return read_tool_outcome(in, f);
     case frame_type::checkpoint:
       return in.any("state", f.payload);
@@ -293,13 +321,13 @@ void read_members(reader& in, frame& f) {
       return read_log(in, f);
     case frame_type::artifact:
       in.nonempty("path", f.path);
-      in.text("name", f.name);
-      return in.text("media_type", f.media_type);
+      in.label("name", f.name);
+      return in.label("media_type", f.media_type);
     case frame_type::result:
       return in.any("output", f.payload);
     case frame_type::error:
-      in.text("message", f.message, true);
-      in.text("code", f.code);
+      in.failure_message(f.message);
+      in.label("code", f.code);
       return in.flag("retryable", f.retryable);
   }
 }

@@ -6,6 +6,7 @@
 #include <cerrno>
 #include <cstring>
 #include <fcntl.h>
+#include <sys/ioctl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 #include <utility>
@@ -21,6 +22,16 @@ constexpr std::int64_t first_watch_ms = 50;
 constexpr std::int64_t first_disk_ms = 2000;
 /// bubblewrap itself and the first process of its pid namespace.
 constexpr std::uint32_t own_processes = 2;
+
+/// A pipe whose other end can tell when the one byte in it was read: it has room for no more.
+pipe_ends make_note() {
+  constexpr int one_page = 4096;
+  auto pipe = make_pipe();
+  if (!pipe.write || ::fcntl(pipe.write.raw(), F_SETPIPE_SZ, one_page) < 0
+      || !write_all(pipe.write.raw(), "\n"))
+    return {};
+  return pipe;
+}
 
 } // namespace
 
@@ -93,6 +104,7 @@ void running_process::start() {
   limit(*prepared);
   namespaced_ = prepared->namespaced;
   layers_ = prepared->layers;
+  mounts_ = std::move(prepared->mounts);
   if (!spawn_with_pipes(*prepared))
     return;
   spec_.environment.clear(); // No longer than needed.
@@ -102,6 +114,7 @@ void running_process::start() {
   arm(timer::ready, now + spec_.ready_timeout_ms);
   arm(timer::watch, now + first_watch_ms);
   next_disk_ms_ = now + first_disk_ms;
+  sink_->on_started(layers_);
 }
 
 bool running_process::spawn_with_pipes(launch& l) {
@@ -110,7 +123,9 @@ bool running_process::spawn_with_pipes(launch& l) {
   auto errors = make_pipe();
   auto status = make_pipe();
   auto block = make_pipe();
-  if (!in.read || !out.read || !errors.read || !status.read || !block.read) {
+  auto mounted = mounts_.empty() ? pipe_ends{} : make_note();
+  if (!in.read || !out.read || !errors.read || !status.read || !block.read
+      || (!mounts_.empty() && !mounted.read)) {
     refuse({"start_failed", "no more pipes"});
     return false;
   }
@@ -119,6 +134,8 @@ bool running_process::spawn_with_pipes(launch& l) {
     for (int fd :
          {l.arguments.raw(), status.write.raw(), block.read.raw(), l.filter.raw(), l.hosts.raw()})
       l.plan.descriptors.push_back(fd);
+  if (mounted.read)
+    l.plan.descriptors.push_back(mounted.read.raw());
   auto child = spawn(l.plan);
   if (!child) {
     refuse({"start_failed", child.error()});
@@ -141,7 +158,27 @@ bool running_process::spawn_with_pipes(launch& l) {
     block_ = std::move(block.write);
     host_.loop.add(status_.raw(), id_, slot::status);
   }
+  if (mounted.write) {
+    mounted_ = std::move(mounted.write);
+    host_.loop.add(mounted_.raw(), id_, slot::mounts, true);
+  }
   return true;
+}
+
+/// bubblewrap mounts by path, so the result is compared before it may go on. It has read the note
+/// when it has mounted everything before it, and waits for the note's end. By then it has told who
+/// the inner process is.
+void running_process::on_mounted() {
+  read_status();
+  int unread = 0;
+  bool gone = ::ioctl(mounted_.raw(), FIONREAD, &unread) != 0 || unread > 0 || inner_pid_ == 0;
+  auto same = compare_mounts(inner_pid_, mounts_);
+  if (!gone && !same) {
+    stop(same.error().reason.c_str(), same.error().message);
+    kill_tree();
+  }
+  mounts_.clear();
+  drop(mounted_);
 }
 
 void running_process::refuse(const start_refusal& refusal) {
@@ -242,6 +279,8 @@ void running_process::on_descriptor(slot what) {
       return read_errors();
     case slot::status:
       return read_status();
+    case slot::mounts:
+      return on_mounted();
   }
 }
 

@@ -77,6 +77,7 @@ private:
   void read_status();
   void on_status_line(std::string_view line);
   void adopt_inner(pid_t pid);
+  void on_mounted();
 
   // Bytes.
   /// Of a process with one run: the run's.
@@ -135,6 +136,8 @@ private:
       0; // Namespaced: the first process of the pid namespace, whose end is the end of all.
   unique_fd pidfd_, inner_pidfd_;
   unique_fd input_, output_, errors_, status_, block_;
+  std::vector<checked_mount> mounts_; // Until they have been compared.
+  unique_fd mounted_;                 // What bubblewrap reads once it has mounted them.
   std::string status_text_;
   bool set_up_ = false; // Namespaced: the command was executed.
   bool exited_ = false; // A direct child stays unreaped until its tree is gone: its pid names it.
@@ -167,6 +170,7 @@ private:
   std::int64_t input_moved_ms_ = 0;
 
   std::unordered_map<std::string, open_run_state> runs_;
+  raw_log last_words_;           // Of the single run, once that is closed.
   std::int64_t last_any_ms_ = 0; // A line that counts for every run.
   std::unique_ptr<disk_usage> disk_;
   std::int64_t next_disk_ms_ = 0;

@@ -267,10 +267,11 @@ void running_process::drain_output() {
 void running_process::finish() {
   done_ = true;
   auto info = describe_exit();
-  for (auto* fd : {&pidfd_, &inner_pidfd_, &input_, &output_, &errors_, &status_})
+  for (auto* fd : {&pidfd_, &inner_pidfd_, &input_, &output_, &errors_, &status_, &mounted_})
     drop(*fd);
   block_.reset();
   runs_.clear();
+  last_words_ = {};
   if (pid_ != 0)
     host_.records.remove(pid_);
   host_.main_pids.erase(pid_);

@@ -143,6 +143,7 @@ void running_process::read_errors() {
         bytes.substr(0, errors_head_bytes - std::min(errors_head_bytes, errors_head_.size())));
     for (auto& [name, run] : runs_)
       run.log.append(bytes);
+    last_words_.append(bytes);
     errors_logged_ = errors_logged_ || !runs_.empty();
   }
 }
@@ -182,7 +183,7 @@ bool running_process::on_first_line(frame& f) {
   max_runs_ = f.max_runs;
   last_any_ms_ = host_.loop.now_ms();
   check_heartbeats();
-  sink_->on_ready(max_runs_, layers_);
+  sink_->on_ready(max_runs_);
   return !muted_;
 }
 
@@ -228,7 +229,7 @@ bool running_process::within_limits(const frame& f, std::string_view line) {
 
 void running_process::touch(const frame& f) {
   auto now = host_.loop.now_ms();
-  if (runs_.size() <= 1 || f.run.empty())
+  if (runs_.size() <= 1) // Any line counts; with several runs only one that names its run.
     last_any_ms_ = now;
   else if (auto run = runs_.find(f.run); run != runs_.end())
     run->second.last_ms = now;
@@ -264,6 +265,9 @@ void running_process::open_run(const std::string& run, std::int64_t heartbeat_ms
 }
 
 void running_process::close_run(const std::string& run) {
+  // What a process of one run writes belongs to that run, to its end.
+  if (auto found = runs_.find(run); found != runs_.end() && run == spec_.run)
+    last_words_ = std::move(found->second.log);
   runs_.erase(run);
 }
 

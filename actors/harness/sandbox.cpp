@@ -9,11 +9,9 @@
 #include <cstring>
 #include <fcntl.h>
 #include <filesystem>
-#include <linux/openat2.h>
 #include <poll.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -24,6 +22,7 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr std::string_view agent_folder = "/agent";
+constexpr std::string_view mounts_note = "/etc/mounts-checked";
 
 /// Read-only from the host's /etc. Not the folders whole: /etc/ssl, for one, holds private keys.
 constexpr std::array etc_always{
@@ -88,7 +87,7 @@ void add_etc(argument_list& args, bool network) {
 }
 
 std::string bubblewrap_arguments(const process_spec& spec, const std::string& files_dir,
-                                 bool filtered) {
+                                 const std::vector<checked_mount>& mounts, bool filtered) {
   argument_list args;
   args.add("--unshare-all", "--unshare-user", "--disable-userns", "--new-session",
            "--die-with-parent");
@@ -106,8 +105,10 @@ std::string bubblewrap_arguments(const process_spec& spec, const std::string& fi
   args.add("--remount-ro", "/dev");
   if (!files_dir.empty())
     args.add("--ro-bind", files_dir, agent_folder);
-  for (const auto& m : spec.mounts)
-    args.add(m.writable ? "--bind" : "--ro-bind", m.source, m.target.empty() ? m.source : m.target);
+  for (const auto& m : mounts)
+    args.add(m.writable ? "--bind" : "--ro-bind", m.source, m.target);
+  if (!mounts.empty()) // It waits for the rest of this file until they have been compared.
+    args.add("--file", number(inherited::mounts), mounts_note);
   if (!spec.work_dir.empty())
     args.add("--bind", spec.work_dir, spec.work_dir);
   args.add("--remount-ro", "/", "--chdir", spec.work_dir.empty() ? "/" : spec.work_dir);
@@ -130,17 +131,6 @@ bool has_nul(std::string_view text) {
   return text.find('\0') != std::string_view::npos;
 }
 
-/// A path that is absolute and passes no link, so that nobody can turn it elsewhere before it is
-/// mounted.
-bool is_plain_path(const std::string& path) {
-  open_how how{};
-  how.flags = O_PATH | O_CLOEXEC;
-  how.resolve = RESOLVE_NO_SYMLINKS;
-  unique_fd place{
-      static_cast<int>(::syscall(SYS_openat2, AT_FDCWD, path.c_str(), &how, sizeof how))};
-  return path.starts_with('/') && place;
-}
-
 result<bool, start_refusal> check(const process_spec& spec) {
   if (spec.command.empty() || spec.command.front().empty())
     return refuse("start_failed", "the command is empty");
@@ -150,13 +140,6 @@ result<bool, start_refusal> check(const process_spec& spec) {
   for (const auto& [name, value] : spec.environment)
     if (name.empty() || name.find('=') != std::string::npos || has_nul(name) || has_nul(value))
       return refuse("start_failed", "a variable of the environment has no usable name or value");
-  for (const auto& m : spec.mounts) {
-    if (has_nul(m.source) || has_nul(m.target) || (!m.target.empty() && !m.target.starts_with('/')))
-      return refuse("start_failed", "a mount is not an absolute path");
-    if (!is_plain_path(m.source))
-      return refuse("start_failed",
-                    "mount " + m.source + " is not there or passes a symbolic link");
-  }
   return true;
 }
 
@@ -232,10 +215,13 @@ result<launch, start_refusal> direct_launch(const process_spec& spec, const sand
 result<launch, start_refusal> bubblewrap_launch(const process_spec& spec,
                                                 const sandbox_probe& probe,
                                                 const std::string& bubblewrap,
-                                                const std::string& files_dir) {
+                                                const std::string& files_dir,
+                                                std::vector<checked_mount> mounts) {
   launch out;
   out.namespaced = true;
-  out.arguments = memory_file(bubblewrap_arguments(spec, files_dir, !probe.filter.empty()));
+  out.mounts = std::move(mounts);
+  out.arguments =
+      memory_file(bubblewrap_arguments(spec, files_dir, out.mounts, !probe.filter.empty()));
   out.filter = memory_file(probe.filter);
   out.hosts = memory_file("127.0.0.1 localhost\n::1 localhost\n");
   if (!out.arguments || !out.filter || !out.hosts)
@@ -276,7 +262,7 @@ result<bool, start_refusal> try_sandbox(const sandbox_probe& probe, const std::s
   constexpr int patience_ms = 5000;
   process_spec spec;
   spec.command = {"true"};
-  auto prepared = bubblewrap_launch(spec, probe, bubblewrap, {});
+  auto prepared = bubblewrap_launch(spec, probe, bubblewrap, {}, {});
   if (!prepared)
     return prepared.error();
   auto block = make_pipe();
@@ -398,9 +384,12 @@ result<launch, start_refusal> prepare_launch(const process_spec& spec, const san
     if (probe.filter.empty())
       return refuse("sandbox_unavailable", "no system call filter: " + probe.filter_missing);
   }
+  auto mounts = check_mounts(spec.mounts, spec.mount_roots);
+  if (!mounts)
+    return mounts.error();
   if (spec.sandbox == sandbox_mode::none || !probe.namespaces)
     return direct_launch(spec, probe, files_dir);
-  return bubblewrap_launch(spec, probe, bubblewrap, files_dir);
+  return bubblewrap_launch(spec, probe, bubblewrap, files_dir, std::move(*mounts));
 }
 
 result<std::string, start_refusal>

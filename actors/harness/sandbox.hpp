@@ -2,7 +2,9 @@
 
 #include "actors/harness/fd.hpp"
 #include "actors/harness/harness.hpp"
+#include "actors/harness/mounts.hpp"
 #include "actors/harness/spawn.hpp"
+#include "actors/harness/start_refusal.hpp"
 #include "events/result.hpp"
 
 #include <string>
@@ -13,14 +15,6 @@
 /// What stands between a harness and the machine: how the command line of bubblewrap is made up,
 /// the filter for system calls, the limits. No state, no threads.
 namespace runledger::harness {
-
-/// Why a start is refused; `reason` as in exit_info.
-struct start_refusal {
-  start_refusal() = default;
-  start_refusal(std::string r, std::string m) : reason(std::move(r)), message(std::move(m)) {}
-  std::string reason;
-  std::string message;
-};
 
 /// What this machine can do; found out once by running bubblewrap with the flags that every harness
 /// gets.
@@ -50,11 +44,12 @@ struct launch {
   unique_fd arguments;     // Namespaced: for --args.
   unique_fd filter;        // Namespaced: for --seccomp, if there is one.
   unique_fd hosts;         // Namespaced, no network: /etc/hosts.
+  std::vector<checked_mount> mounts;
   std::vector<std::string> layers;
 };
 
-/// The descriptors that bubblewrap is given, from 3 on in this order.
-enum class inherited : int { arguments = 3, status = 4, block = 5, filter = 6, hosts = 7 };
+/// The descriptors that bubblewrap is given, from 3 on in this order; `mounts` if there are any.
+enum class inherited : int { arguments = 3, status, block, filter, hosts, mounts };
 
 /// Decides on the layers and builds the command. `files_dir` holds the agent's files (empty: none).
 result<launch, start_refusal> prepare_launch(const process_spec& spec, const sandbox_probe& probe,

@@ -11,6 +11,7 @@
 #include "projections/queries/agents.hpp"
 #include "projections/queries/entities_as_of.hpp"
 #include "projections/queries/list_sessions.hpp"
+#include "projections/queries/session_at.hpp"
 #include "projections/queries/session_by_id.hpp"
 #include "projections/queries/session_timeline.hpp"
 #include "projections/render.hpp"
@@ -19,42 +20,52 @@ namespace runledger::http::routes {
 
 namespace {
 
+/// As it was when the event was written that the answer rests on; as it is now where there is none.
+auto session_of(views::view_reader& reader, const workspace_id& workspace,
+                const session_id& session, const record_ptr& accepting) {
+  return accepting ? views::session_at(reader, workspace, *accepting)
+                   : views::session_by_id(reader, workspace, session.value);
+}
+
 /// The session object after a write: from the views, which know the runs' statuses.
-question session_after(workspace_id workspace, session_id session) {
-  return [workspace = std::move(workspace),
-          session = std::move(session)](views::view_reader& reader) -> result<rendered, problem> {
-    auto found = views::session_by_id(reader, workspace, session.value);
-    if (!found)
-      return problem_of(found.error());
-    if (!*found)
-      return no_such("session");
-    rendered out;
-    out.code = status::accepted;
-    views::append_session_json(out.body, (*found)->session, (*found)->runs);
-    return out;
-  };
+question session_after(workspace_id workspace, session_id session, record_ptr accepting) {
+  return
+      [workspace = std::move(workspace), session = std::move(session),
+       accepting = std::move(accepting)](views::view_reader& reader) -> result<rendered, problem> {
+        auto found = session_of(reader, workspace, session, accepting);
+        if (!found)
+          return problem_of(found.error());
+        if (!*found)
+          return no_such("session");
+        rendered out;
+        out.code = status::accepted;
+        views::append_session_json(out.body, (*found)->session, (*found)->runs);
+        return out;
+      };
 }
 
 /// The session object with the new turn and its one event.
-question session_with_turn(workspace_id workspace, session_id session, run_id run) {
-  return [workspace = std::move(workspace), session = std::move(session),
-          run = std::move(run)](views::view_reader& reader) -> result<rendered, problem> {
-    auto found = views::session_by_id(reader, workspace, session.value);
-    if (!found)
-      return problem_of(found.error());
-    if (!*found)
-      return no_such("session");
-    auto first = views::run_timeline(reader, workspace, run.value, 0, 1);
-    if (!first)
-      return problem_of(first.error());
-    views::accepted_message message{run, {}};
-    if (*first && !(*first)->items.empty())
-      message.event_json = (*first)->items.front().json;
-    rendered out;
-    out.code = status::accepted;
-    views::append_session_json(out.body, (*found)->session, (*found)->runs, &message);
-    return out;
-  };
+question session_with_turn(workspace_id workspace, session_id session, run_id run,
+                           record_ptr accepting) {
+  return
+      [workspace = std::move(workspace), session = std::move(session), run = std::move(run),
+       accepting = std::move(accepting)](views::view_reader& reader) -> result<rendered, problem> {
+        auto found = session_of(reader, workspace, session, accepting);
+        if (!found)
+          return problem_of(found.error());
+        if (!*found)
+          return no_such("session");
+        auto first = views::run_timeline(reader, workspace, run.value, 0, 1);
+        if (!first)
+          return problem_of(first.error());
+        views::accepted_message message{run, {}};
+        if (*first && !(*first)->items.empty())
+          message.event_json = (*first)->items.front().json;
+        rendered out;
+        out.code = status::accepted;
+        views::append_session_json(out.body, (*found)->session, (*found)->runs, &message);
+        return out;
+      };
 }
 
 } // namespace
@@ -133,8 +144,10 @@ void post_message(route_context& c, const request& rq, reply r) {
       c, std::move(r), wait_asked(rq),
       [&c, workspace = ask.context.workspace](run_answer known, reply to) {
         const auto& accepted = known.accepted;
+        const bool waited = known.end || known.ask_views; // Then what has become of it.
         answer_aside(c, std::move(to),
-                     session_with_turn(workspace, accepted.session, accepted.fact->run));
+                     session_with_turn(workspace, accepted.session, accepted.fact->run,
+                                       waited ? nullptr : accepted.accepting));
       });
   ask.on_end = wait->end_to();
   c.actors->post_message(std::move(ask), wait->accepted_to());
@@ -160,7 +173,7 @@ void cancel_session(route_context& c, const request& rq, reply r) {
       std::move(ask),
       answer_to<session_answer>(std::move(r), [&c, workspace](session_answer done, reply to) {
         mark_replayed(to, done.replayed);
-        answer_here(c, std::move(to), session_after(workspace, done.session));
+        answer_here(c, std::move(to), session_after(workspace, done.session, done.accepting));
       }));
 }
 

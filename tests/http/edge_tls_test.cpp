@@ -159,6 +159,30 @@ TEST_F(edge_tls, RefusesFramingErrorsAndEnds) {
   EXPECT_TRUE(client.got().starts_with("HTTP/1.1 400 "));
 }
 
+TEST_F(edge_tls, TooManyConnectionsAreTold) {
+  start_tls({.max_connections = 1});
+  tls_client first{tls_port_};
+  ASSERT_TRUE(first.shaken());
+  first.send(get("/open"));
+  ASSERT_TRUE(first.read_until("HTTP/1.1 200 "));
+  tls_client second{tls_port_};
+  EXPECT_TRUE(second.ends_properly());
+  EXPECT_TRUE(second.got().starts_with("HTTP/1.1 503 ")) << second.got();
+  EXPECT_NE(second.got().find("too_many_connections"), std::string::npos);
+}
+
+TEST_F(edge_tls, WhoCannotBeToldIsCounted) {
+  start_tls({.max_connections = 1});
+  tls_client first{tls_port_};
+  ASSERT_TRUE(first.shaken());
+  std::vector<std::unique_ptr<raw_client>> silent; // They never shake hands.
+  auto dropped = [&] { return server_->figures().dropped_over_limit > 0; };
+  while (silent.size() < 200 && !on_edge(dropped))
+    silent.push_back(std::make_unique<raw_client>(tls_port_));
+  EXPECT_TRUE(on_edge(dropped));
+  EXPECT_TRUE(silent.back()->ends());
+}
+
 TEST_F(edge_tls, RefusesOldProtocols) {
   start_tls();
   EXPECT_FALSE((tls_client{tls_port_, TLS1_1_VERSION}.shaken()));

@@ -1,4 +1,5 @@
 #include "tests/integration/contract_world.hpp"
+#include "tests/support/fault_fs.hpp"
 
 /// What runs leave behind: artifacts and raw logs.
 namespace runledger::contract {
@@ -37,6 +38,38 @@ TEST(contract_artifacts, are_listed_and_downloaded) {
   EXPECT_EQ(
       json_elements(asking.get("/api/v1/runs/" + run["id"] + "/artifacts?limit=1").body).size(),
       1U);
+}
+
+// Goal: an artifact for which the store has no room, or that it fails to write, waits for better
+// times; it is no failure of the run.
+TEST(contract_artifacts, wait_for_room) {
+  world w;
+  test::fault_fs blobs{w.folder / "faults", w.folder / "data/blobs"};
+  w.server.options().environment = {{"LD_PRELOAD", RUNLEDGER_FAULT_FS_LIBRARY},
+                                    {"RUNLEDGER_FAULT_FS", blobs.path()}};
+  ASSERT_TRUE(w.start());
+  auto asking = w.client();
+  const auto publish = [&](const char* agent) {
+    const auto before = blobs.writes();
+    const auto run = w.begin(R"([["step","a"],["artifact","a.txt","hello world"]])", agent);
+    EXPECT_TRUE(eventually([&] { return blobs.writes() > before; })) << "the store was never asked";
+    return run["id"];
+  };
+  for (const char* agent : {"solo", "told"}) {
+    blobs.disk_full();
+    const auto run = publish(agent);
+    const auto waiting = asking.get("/api/v1/runs/" + run);
+    EXPECT_EQ(waiting["status"], "running") << waiting.body;
+    blobs.disk_has_room();
+    const auto ended = w.end_of(run);
+    EXPECT_EQ(ended["status"], "succeeded") << ended.body;
+    EXPECT_EQ(ended["attempt"], "1");
+    EXPECT_EQ(ended["artifact_count"], "1");
+  }
+  blobs.fail_syncs(1);
+  const auto failed = w.end_of(publish("solo"));
+  EXPECT_EQ(failed["status"], "succeeded") << failed.body;
+  EXPECT_EQ(failed["attempt"], "1");
 }
 
 TEST(contract_artifacts, have_ranges_and_conditions) {

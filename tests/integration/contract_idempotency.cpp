@@ -56,11 +56,6 @@ TEST(contract_idempotency, every_post_replays_its_first_answer) {
       EXPECT_EQ(second["key"], "null");
       EXPECT_EQ(second["id"], first["id"]);
       EXPECT_EQ(w.client(first["key"]).get("/api/v1/runs").status, 200) << "the first one's secret";
-    } else if (each.target.ends_with("/messages")) {
-      EXPECT_EQ(second["run_id"], first["run_id"]);
-      EXPECT_EQ(second["events"], first["events"]);
-    } else if (each.target.ends_with("/cancel")) {
-      EXPECT_EQ(second["id"], first["id"]);
     } else {
       EXPECT_EQ(second.body, first.body);
     }
@@ -246,6 +241,84 @@ TEST(contract_idempotency, a_refused_call_does_not_use_the_key_up) {
             201);
 }
 
+TEST(contract_idempotency, a_conflict_takes_no_name) {
+  auto& w = shared_world();
+  auto asking = w.client();
+  const auto key = world::unique("agents"), one = world::unique("taken"),
+             other = world::unique("free");
+  ASSERT_EQ(
+      asking.post("/api/v1/agents", R"({"name":"x","slug":")" + one + "\"}", keyed(key)).status,
+      201);
+  const auto claims = w.events_of("name.claimed");
+  for (const auto& slug : {other, std::string{"told"}}) // Free, and another's.
+    expect_problem(
+        asking.post("/api/v1/agents", R"({"name":"x","slug":")" + slug + "\"}", keyed(key)), 422,
+        "idempotency_conflict");
+  EXPECT_EQ(w.events_of("name.claimed"), claims);
+  EXPECT_EQ(asking.get("/api/v1/agents/" + other).status, 404);
+  EXPECT_EQ(asking.post("/api/v1/agents", R"({"name":"x","slug":")" + other + "\"}").status, 201)
+      << "the slug is still to be had";
+}
+
+TEST(contract_idempotency, concurrent_conflicts_take_no_name) {
+  auto& w = shared_world();
+  const auto key = world::unique("race"), stem = world::unique("slug");
+  const auto claims = w.events_of("name.claimed");
+  std::vector<http_answer> answers(8);
+  std::vector<std::thread> threads;
+  for (std::size_t i = 0; i < answers.size(); ++i)
+    threads.emplace_back([&, i] {
+      answers[i] =
+          w.client().post("/api/v1/agents",
+                          R"({"name":"x","slug":")" + stem + std::to_string(i) + "\"}", keyed(key));
+    });
+  for (auto& one : threads)
+    one.join();
+  int made = 0;
+  for (const auto& answer : answers) {
+    made += answer.status == 201 ? 1 : 0;
+    if (answer.status != 201)
+      expect_problem(answer, 422, "idempotency_conflict");
+  }
+  EXPECT_EQ(made, 1);
+  EXPECT_EQ(w.events_of("name.claimed"), claims + 1);
+}
+
+TEST(contract_idempotency, a_key_finds_its_workspace_under_any_id) {
+  world w;
+  ASSERT_TRUE(w.start());
+  auto asking = w.client();
+  const auto make = [&](const std::string& key, const std::string& id) {
+    return asking.post("/api/v1/workspaces",
+                       R"({"name":"x")" + (id.empty() ? "}" : R"(,"id":")" + id + "\"}"),
+                       keyed(key));
+  };
+  EXPECT_EQ(make("taken", "default").status, 409);
+  EXPECT_EQ(w.events_of("name.claimed", "ws/system/names"), 0) << "a refusal changes nothing";
+  const auto chosen = make("chosen", "a");
+  EXPECT_EQ(chosen.status, 201) << chosen.body;
+  const auto derived = make("derived", "");
+  EXPECT_EQ(derived.status, 201) << derived.body;
+  EXPECT_EQ(make("taken", "").status, 201) << "the refused call did not use the key up";
+  for (int round = 0; round < 2; ++round) {
+    expect_problem(make("chosen", "b"), 422, "idempotency_conflict");
+    expect_problem(make("chosen", ""), 422, "idempotency_conflict");
+    expect_problem(make("chosen", "default"), 422, "idempotency_conflict");
+    expect_problem(make("derived", "b"), 422, "idempotency_conflict");
+    EXPECT_EQ(make("chosen", "a").body, chosen.body);
+    EXPECT_EQ(make("derived", "").body, derived.body);
+    EXPECT_EQ(make("other", "a").status, 409);
+    w.server.kill();
+    ASSERT_TRUE(w.start());
+    asking.move_to(w.server.port());
+  }
+  EXPECT_EQ(json_elements(asking.get("/api/v1/workspaces").body).size(), 4U);
+  // The same text of a key is another's key in another workspace.
+  const auto theirs = w.client(w.make_key(R"("admin")", "a"))
+                          .post("/api/v1/workspaces", R"({"name":"x","id":"a"})", keyed("chosen"));
+  expect_problem(theirs, 409, "workspace_exists");
+}
+
 TEST(contract_idempotency, a_replay_does_not_ask_for_the_present_state) {
   auto& w = shared_world();
   auto asking = w.client();
@@ -273,6 +346,61 @@ TEST(contract_idempotency, a_replay_does_not_ask_for_the_present_state) {
   EXPECT_EQ(replay.status, 202) << replay.body;
   EXPECT_EQ(replay["run_id"], turn["run_id"]);
   EXPECT_EQ(replay.header("Idempotent-Replayed"), "true");
+}
+
+TEST(contract_idempotency, a_replay_shows_the_session_as_it_was) {
+  auto& w = shared_world();
+  auto asking = w.client();
+  const auto gate = world::unique("gate");
+  const auto run = w.begin(R"([["wait",")" + gate + R"("]])");
+  const auto session = "/api/v1/sessions/" + run["session_id"];
+  ASSERT_TRUE(
+      eventually([&] { return asking.get("/api/v1/runs/" + run["id"])["status"] == "running"; }));
+  const auto say = [&](const std::string& text) {
+    return asking.post(session + "/messages", R"({"message":")" + text + "\"}",
+                       keyed("say-" + text + gate));
+  };
+  const auto cancel = [&](const std::string& why) {
+    return asking.post(session + "/cancel", R"({"why":")" + why + "\"}", keyed("end-" + gate));
+  };
+  const auto one = say("one");
+  EXPECT_EQ(column(json_elements(one["runs"]), "status"), "running,pending") << one.body;
+  w.open_gate(gate);
+  EXPECT_EQ(w.end_of(one["run_id"])["status"], "succeeded");
+  const auto two = say("two");
+  EXPECT_EQ(column(json_elements(two["runs"]), "status"), "succeeded,succeeded,pending")
+      << two.body;
+  EXPECT_EQ(w.end_of(two["run_id"])["status"], "succeeded");
+  ASSERT_TRUE(eventually([&] { return say("one").body == one.body; })) << say("one").body;
+  const auto end = cancel("x");
+  EXPECT_EQ(end.status, 202);
+  ASSERT_TRUE(eventually([&] { return asking.get(session)["status"] == "terminated"; }));
+  EXPECT_EQ(say("one").body, one.body);
+  EXPECT_EQ(say("two").body, two.body);
+  EXPECT_EQ(cancel("x").body, end.body);
+  expect_problem(cancel("y"), 422, "idempotency_conflict");
+  EXPECT_NE(asking.get(session).body, two.body);
+}
+
+// Goal: a cancellation that changes nothing writes nothing, so it does not use its key up
+// (docs/decisions/0066).
+TEST(contract_idempotency, a_cancellation_in_vain_keeps_no_key) {
+  auto& w = shared_world();
+  auto asking = w.client();
+  const auto session = w.finish("[]")["session_id"];
+  const auto target = "/api/v1/sessions/" + session + "/cancel";
+  ASSERT_EQ(asking.post(target, "").status, 202);
+  ASSERT_TRUE(eventually(
+      [&] { return asking.get("/api/v1/sessions/" + session)["status"] == "terminated"; }));
+  const auto events = w.events_of("session.", session);
+  const auto key = world::unique("vain");
+  for (const char* why : {"one", "other"}) {
+    const auto again = asking.post(target, R"({"why":")" + std::string{why} + "\"}", keyed(key));
+    EXPECT_EQ(again.status, 202) << again.body;
+    EXPECT_EQ(again.header("Idempotent-Replayed"), "");
+    EXPECT_EQ(again.body, asking.get("/api/v1/sessions/" + session).body);
+  }
+  EXPECT_EQ(w.events_of("session.", session), events);
 }
 
 TEST(contract_idempotency, keys_are_known_after_a_restart) {

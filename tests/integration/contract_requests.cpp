@@ -279,4 +279,58 @@ TEST(contract_requests, a_refusal_changes_nothing) {
   EXPECT_TRUE(eventually([&] { return count() == before; })) << count();
 }
 
+// Goal: an id of another kind, or none at all, names nothing, on every route that takes one, and no
+// actor is made for it.
+TEST(contract_requests, ids_of_the_wrong_kind_name_nothing) {
+  world w;
+  ASSERT_TRUE(w.start());
+  auto asking = w.client();
+  const auto run = w.finish("[]");
+  const std::string ulid = run["id"].substr(4);
+  ASSERT_TRUE(eventually([&] { return metric(asking, "runledger_queued_runs") == 0; }));
+  const std::vector<std::string> ids{
+      run["id"],       run["agent_id"], run["session_id"],  "key_x",
+      "sess_",         "sess_1",        "wrk_" + ulid,      "default",
+      "part_ledger_0", "RUN_" + ulid,   "run_" + ulid + "0"};
+  struct route {
+    const char* method;
+    std::string target, own; // The one id that it knows.
+  };
+  const std::vector<route> routes{{"POST", "/api/v1/sessions/{}/messages", run["session_id"]},
+                                  {"POST", "/api/v1/sessions/{}/cancel", run["session_id"]},
+                                  {"DELETE", "/api/v1/keys/{}", ""},
+                                  {"POST", "/api/v1/runs/{}/fork", run["id"]},
+                                  {"GET", "/api/v1/runs/{}", run["id"]},
+                                  {"GET", "/api/v1/runs/{}/explain", run["id"]},
+                                  {"GET", "/api/v1/runs/{}/log", run["id"]},
+                                  {"GET", "/api/v1/runs/{}/log/events", run["id"]},
+                                  {"GET", "/api/v1/runs/{}/artifacts", run["id"]},
+                                  {"GET", "/api/v1/artifacts/{}", ""},
+                                  {"GET", "/api/v1/sessions/{}", run["session_id"]},
+                                  {"GET", "/api/v1/sessions/{}/events", run["session_id"]},
+                                  {"GET", "/api/v1/agents/{}", run["agent_id"]},
+                                  {"GET", "/api/v1/agents/{}/runs", run["agent_id"]},
+                                  {"GET", "/api/v1/agents/{}/versions", run["agent_id"]},
+                                  {"POST", "/api/v1/agents/{}/runs", run["agent_id"]}};
+  const auto actors = metric(asking, "runledger_live_actors");
+  for (const auto& [method, route, own] : routes)
+    for (const auto& id : ids) {
+      if (id == own)
+        continue;
+      auto target = route;
+      target.replace(target.find("{}"), 2, id);
+      const auto body = std::string{method} == "POST" ? R"({"prompt":"x","at":"x"})" : "";
+      const auto answer = asking.ask(method, target, body);
+      EXPECT_EQ(answer.status, 404) << method << ' ' << target << ": " << answer.body;
+    }
+  EXPECT_LE(metric(asking, "runledger_live_actors"), actors);
+  for (const char* workspace : {"default/names", "x/y", "../default"})
+    EXPECT_EQ(asking
+                  .post("/api/v1/keys", R"({"name":"x","scopes":["read"],"workspace":")"
+                                            + std::string{workspace} + "\"}")
+                  .status,
+              422)
+        << workspace;
+}
+
 } // namespace runledger::contract

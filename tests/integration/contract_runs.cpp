@@ -1,5 +1,6 @@
 #include "tests/integration/contract_world.hpp"
 
+#include <algorithm>
 #include <set>
 #include <thread>
 
@@ -437,6 +438,40 @@ TEST(contract_runs, writes_are_read_at_once) {
     const auto workspace = asking.post("/api/v1/workspaces", R"({"name":"x"})");
     ASSERT_EQ(reading.get("/api/v1/workspaces?limit=1")["0.id"], workspace["id"]);
   }
+}
+
+// Goal: first in first out holds over a restart, whatever the ids of keyed requests are, and also
+// for a further turn of an old session.
+TEST(contract_runs, the_queue_keeps_its_order_over_a_restart) {
+  world w{{"--runs.max-running", "1"}};
+  ASSERT_TRUE(w.start());
+  auto asking = w.client();
+  const auto old_session = w.finish("[]", "solo")["session_id"];
+  const auto first = w.begin(R"([["wait","go"]])", "solo");
+  ASSERT_TRUE(
+      eventually([&] { return asking.get("/api/v1/runs/" + first["id"])["status"] == "running"; }));
+  std::vector<std::string> accepted{first["id"]};
+  for (int i = 0; i < 12; ++i) {
+    const auto made = asking.post("/api/v1/agents/solo/runs", R"({"prompt":"x"})",
+                                  {{"Idempotency-Key", world::unique("order")}});
+    ASSERT_EQ(made.status, 201) << made.body;
+    accepted.push_back(made["id"]);
+    if (i == 5) {
+      const auto turn =
+          asking.post("/api/v1/sessions/" + old_session + "/messages", R"({"message":"x"})");
+      ASSERT_EQ(turn.status, 202) << turn.body;
+      accepted.push_back(turn["run_id"]);
+    }
+  }
+  w.server.kill();
+  ASSERT_TRUE(w.start());
+  asking.move_to(w.server.port());
+  accepted.push_back(asking.post("/api/v1/agents/solo/runs", R"({"prompt":"x"})")["id"]);
+  w.open_gate("go");
+  std::vector<std::string> ends;
+  for (const auto& run : accepted)
+    ends.push_back(w.end_of(run)["finished_at"]);
+  EXPECT_TRUE(std::is_sorted(ends.begin(), ends.end())) << testing::PrintToString(ends);
 }
 
 } // namespace runledger::contract

@@ -225,21 +225,58 @@ TEST_F(sandbox, memory) {
   EXPECT_TRUE(refused || out.exit.reason == "memory_limit") << out.told << out.exit.reason;
 }
 
-// Goal: mounts appear with their modes; a source that passes a link is refused.
+// Goal: mounts appear with their modes, and their making leaves no descriptor open; links on the
+// way to a source may lead about below the roots, not out of them.
 TEST_F(sandbox, mounts) {
   temp_folder shared;
   std::filesystem::create_directories(shared.path() + "/in");
   std::filesystem::create_directories(shared.path() + "/out");
   write_text(shared.path() + "/in/a", "x");
-  auto spec = python("told['read'] = open('/data/a').read()\nopen('" + shared.path()
+  auto spec = python("told['fds'] = [f for f in range(3, 30) if os.path.exists('/proc/self/fd/' + "
+                     "str(f))]\n"
+                     "told['read'] = open('/data/a').read()\nopen('"
+                     + shared.path()
                      + "/out/b', 'w').write('y')\n"
                        "open('/data/c', 'w')");
   spec.mounts = {{shared.path() + "/in", "/data", false}, {shared.path() + "/out", "", true}};
-  EXPECT_EQ(run(host, spec).told, R"({"read": "x", "error": "OSError"})");
+  spec.mount_roots = {"/nowhere", shared.path()};
+  EXPECT_EQ(run(host, spec).told, R"({"fds": [], "read": "x", "error": "OSError"})");
   EXPECT_EQ(read_text(shared.path() + "/out/b"), "y");
-  std::filesystem::create_directory_symlink("/etc", shared.path() + "/link");
-  spec.mounts = {{shared.path() + "/link", "/data", false}};
-  EXPECT_EQ(run(host, spec).exit.reason, "start_failed");
+  std::filesystem::create_directory_symlink("in", shared.path() + "/inward");
+  spec.mounts = {{shared.path() + "/inward", "/data", false}};
+  EXPECT_EQ(run(host, spec).told, R"({"fds": [], "read": "x", "error": "FileNotFoundError"})");
+  std::filesystem::create_directory_symlink("/etc", shared.path() + "/outward");
+  for (const auto& [source, reason] : std::vector<std::pair<std::string, std::string>>{
+           {shared.path() + "/outward", "sandbox_refused"},
+           {shared.path() + "/outward/ssl", "sandbox_refused"},
+           {shared.path() + "/../", "sandbox_refused"},
+           {shared.path() + "2", "start_failed"},
+           {"/etc", "sandbox_refused"}}) {
+    spec.mounts = {{source, "/data", false}};
+    EXPECT_EQ(run(host, spec).exit.reason, reason) << source;
+  }
+}
+
+// Goal: a source that is replaced between its check and bubblewrap's mount does not come to be
+// seen.
+TEST_F(sandbox, mount_is_swapped_on_the_way) {
+  temp_folder shared;
+  auto source = shared.path() + "/x";
+  std::filesystem::create_directory(source);
+  auto slow = data.path() + "/bwrap";
+  write_text(slow, "#!/bin/sh\nif [ -e " + shared.path() + "/now ]; then mv " + source + " "
+                       + source + ".away; ln -s / " + source
+                       + "; fi\nexec /usr/bin/bwrap \"$@\"\n");
+  ::chmod(slow.c_str(), 0755);
+  process_host swapping{{.data_dir = data.path(), .bubblewrap = slow}};
+  auto spec = python("told['seen'] = os.listdir('/data')");
+  spec.mounts = {{source, "/data", false}};
+  spec.mount_roots = {shared.path()};
+  EXPECT_EQ(run(swapping, spec).told, R"({"seen": []})");
+  write_text(shared.path() + "/now", "");
+  auto out = run(swapping, spec);
+  EXPECT_EQ(out.exit.reason, "sandbox_refused") << out.exit.message;
+  EXPECT_EQ(out.told, "");
 }
 
 // Goal: what the agent left in its folder is there in the next attempt.
@@ -318,6 +355,8 @@ TEST_F(sandbox, server_without_privileges) {
   ASSERT_EQ(::chown(theirs.path().c_str(), somebody, somebody), 0);
   auto spec = rude(theirs.path(), {"ready", "forks=300"});
   spec.resources.processes = 20;
+  spec.mounts = {{theirs.path(), "/mine", false}};
+  spec.mount_roots = {theirs.path()};
   auto status = in_child([&] {
     if (::setgroups(0, nullptr) != 0 || ::setgid(somebody) != 0 || ::setuid(somebody) != 0)
       return 2;

@@ -109,7 +109,7 @@ bool scripted_host::can_act(const process& p) const {
   if (p.dying)
     return true;
   if (!p.said_ready)
-    return !p.never_ready;
+    return !p.started || !p.never_ready;
   if (!p.inbox.empty())
     return true;
   bool working = false;
@@ -142,12 +142,16 @@ void scripted_host::step(std::uint64_t id) {
   auto& p = processes_.at(id);
   if (p.dying)
     return deliver_exit(id);
+  if (!p.started) {
+    p.started = true;
+    return p.sink->on_started({"scripted"});
+  }
   if (!p.said_ready) {
     if (p.never_ready)
       return;
     p.said_ready = true;
     auto runs = p.pooled ? 1 + static_cast<int>(id % 4) : 1;
-    return p.sink->on_ready(runs, {"scripted"});
+    return p.sink->on_ready(runs);
   }
   std::vector<script*> able;
   for (auto& [run, s] : p.scripts)

@@ -85,8 +85,8 @@ private:
     std::deque<std::string> inbox; ///< Lines not read yet.
     std::map<std::string, script> scripts;
     std::map<std::string, open_state> open;
-    bool said_ready = false, never_ready = false, shutting_down = false, stubborn = false;
-    bool pooled = false;
+    bool started = false, said_ready = false, never_ready = false;
+    bool shutting_down = false, stubborn = false, pooled = false;
     std::int64_t started_ms = 0;
     std::optional<std::int64_t> dies_at_ms;
     std::optional<harness::exit_info> dying; ///< Delivered at the next step.

@@ -35,11 +35,11 @@ public:
     int after_exit = 0; // Calls that came too late.
   };
 
-  void on_ready(int max_runs, const std::vector<std::string>& layers) override {
-    note([&](heard& h) {
-      h.ready_runs = max_runs;
-      h.layers = layers;
-    });
+  void on_started(const std::vector<std::string>& layers) override {
+    note([&](heard& h) { h.layers = layers; });
+  }
+  void on_ready(int max_runs) override {
+    note([&](heard& h) { h.ready_runs = max_runs; });
   }
   void on_frame(harness::frame&& f) override {
     note([&](heard& h) { h.frames.push_back(std::move(f)); });

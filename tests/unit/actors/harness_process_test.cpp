@@ -248,6 +248,7 @@ TEST_P(harness_process, hangs_before_ready) {
   auto sink = start(spec);
   EXPECT_EQ(exit_of(sink).reason, "not_ready");
   EXPECT_FALSE(sink->now().ready_runs);
+  EXPECT_FALSE(sink->now().layers.empty()) << "told at the start";
 }
 
 // Goal: silence after `ready` is told once and leaves the decision to the caller.
@@ -378,6 +379,19 @@ TEST_P(harness_process, raw_log_of_the_start) {
   EXPECT_EQ(read_text(log), "early\nlate\n");
 }
 
+// Goal: what a process of one run says after its run is over is in that run's log.
+TEST_P(harness_process, raw_log_of_the_end) {
+  auto log = data.path() + "/logs/a.log";
+  auto sink = start({"ready", "stderr=before", R"(line={"type":"result","output":1})", "await=go",
+                     "stderr=after", "exit=0"});
+  host.open_run(process, "run_1", 0, log);
+  ASSERT_TRUE(sink->wait_frames(1));
+  host.close_run(process, "run_1");
+  host.write(process, "go\n");
+  exit_of(sink);
+  EXPECT_EQ(read_text(log), "before\nafter\n");
+}
+
 TEST_P(harness_process, raw_log_is_cut) {
   process_host small{{.data_dir = data.path() + "/small", .raw_log_bytes = 100}};
   auto spec = spec_of(
@@ -468,6 +482,18 @@ TEST_P(harness_process, pool_of_runs) {
   host.close_run(process, "run_b");
   EXPECT_TRUE(sink->wait([](const auto& h) { return h.lost.size() == 2; })); // run_a falls silent.
   EXPECT_EQ(sink->now().lost.at(1), "run_a");
+}
+
+// Goal: in a process of several runs a line that names none keeps none alive.
+TEST_P(harness_process, pool_heartbeats_name_their_run) {
+  auto spec = spec_of({"ready=8", "await=go", "flood={}"});
+  spec.run.clear();
+  spec.output = {1ULL << 40, 1ULL << 40, 1ULL << 40, 1ULL << 40};
+  auto sink = start(spec);
+  host.open_run(process, "run_a", 300, "");
+  host.open_run(process, "run_b", 300, "");
+  host.write(process, "go\n");
+  EXPECT_TRUE(sink->wait([](const auto& h) { return h.lost.size() == 2; }));
 }
 
 // Goal: in a pool every frame names its run.

@@ -35,6 +35,29 @@ std::vector<std::string> lines_of(const std::string& text) {
 
 } // namespace
 
+// Goal: what a harness says of a failure, and the names it gives, are cut between two characters,
+// so that no event or frame that repeats them grows too long.
+TEST(harness_protocol, bounds_texts) {
+  std::string long_text(1, 'x');
+  while (long_text.size() < 900'000)
+    long_text += "\u00e9";
+  for (const auto& line :
+       {R"({"type":"error","message":")" + long_text + "\"}",
+        R"({"type":"step.fail","key":"k","error":{"message":")" + long_text + "\"}}"}) {
+    const auto cut = parsed(line).message;
+    EXPECT_LE(cut.size(), 64U << 10);
+    EXPECT_GT(cut.size(), 64'000U);
+    EXPECT_TRUE(json::parse('"' + cut + '"')) << "no longer UTF-8";
+    EXPECT_TRUE(cut.ends_with(" [cut here; 900001 bytes in all]")) << cut.substr(cut.size() - 50);
+  }
+  EXPECT_LE(parsed(R"({"type":"error","message":"m","code":")" + long_text + "\"}").code.size(),
+            1024U);
+  EXPECT_LE(parsed(R"({"type":"step.start","key":"k","name":")" + long_text + "\"}").name.size(),
+            1024U);
+  EXPECT_EQ(parsed(R"({"type":"error","message":")" + std::string(65'536, 'x') + "\"}").message,
+            std::string(65'536, 'x'));
+}
+
 // Goal: every frame of the contract is understood, its JSON members kept as written.
 TEST(harness_protocol, reads_every_frame) {
   EXPECT_EQ(parsed(R"({"type":"ready","protocol":1,"max_runs":64})").max_runs, 64);
