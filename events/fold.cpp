@@ -81,8 +81,7 @@ verdict judge_place(const stream_head* head, const envelope& e) {
     return verdict::stale_seq;
   if (e.seq > last + 1 && !planted(bug::fold_accepts_gap))
     return verdict::gap;
-  if (e.prevhash != (head != nullptr ? head->hash : digest{}) && !planted(bug::fold_ignores_chain)
-      && !planted(bug::fold_accepts_gap))
+  if (e.prevhash != (head != nullptr ? head->hash : digest{}) && !planted(bug::fold_ignores_chain))
     return verdict::broken_chain;
   return verdict::accepted;
 }

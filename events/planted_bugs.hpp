@@ -7,22 +7,24 @@
 /// nothing.
 namespace runledger {
 
+/// Each is one mistake that somebody could make, at the place where it would be made.
 enum class bug : std::uint8_t {
   none,
-  fold_accepts_gap,
-  fold_accepts_old_epoch,
-  fold_ignores_chain,
-  effect_before_commit,
-  answer_before_commit,
-  timer_lost,
-  cancel_loses_to_success,
-  step_done_twice,
-  retry_forgets_attempt,
-  recovery_skips_session,
-  frame_id_forgotten,
-  view_skips_event,
-  unknown_append_ignored,
-  usage_counted_twice,
+  fold_accepts_gap,        ///< An event beyond the next seq is accepted.
+  fold_accepts_old_epoch,  ///< So is what a server writes that has lost the partition.
+  fold_ignores_chain,      ///< So is an event that follows another history.
+  effect_before_commit,    ///< Effects and answers do not wait for the append.
+  answer_before_commit,    ///< The gateway confirms an append before it is made.
+  unknown_append_ignored,  ///< An append of unknown outcome is taken as made.
+  timer_lost,              ///< The timers of steps are not armed.
+  cancel_loses_to_success, ///< A run that is being cancelled may still succeed.
+  step_done_twice,         ///< A second `step.done` of one key counts.
+  retry_forgets_attempt,   ///< The next attempt has the number of the last one.
+  recovery_skips_session,  ///< What a session still has to do is not done after a start.
+  frame_id_forgotten,      ///< A frame takes effect again in the next attempt.
+  usage_counted_twice,     ///< The fold adds a cost twice.
+  view_skips_event,        ///< The views lose the first event of a batch.
+  end_of_list,             ///< Not a bug.
 };
 
 #ifdef RUNLEDGER_PLANT_BUGS

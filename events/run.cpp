@@ -392,6 +392,8 @@ struct applier {
     s.tokens_in += e.tokens_in;
     s.tokens_out += e.tokens_out;
     s.cost += e.cost_micro_usd;
+    if (planted(bug::usage_counted_twice))
+      s.cost += e.cost_micro_usd;
     remember(s, e.frame);
   }
   void operator()(const artifact_published& e) {

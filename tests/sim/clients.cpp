@@ -16,6 +16,11 @@ std::string_view word(intent::kind what) {
   return words[static_cast<std::size_t>(what)];
 }
 
+/// Of the program in a prompt, as JSON: `"p:123"`.
+std::uint64_t number_in(const std::string& prompt) {
+  return std::strtoull(prompt.c_str() + std::string_view{"\"p:"}.size(), nullptr, 10);
+}
+
 constexpr std::size_t slugs = 3; // Few, so that clients collide.
 
 } // namespace
@@ -355,6 +360,8 @@ void clients::cancel_endless(server& to) {
   for (const auto& [id, session] : world_.judge.accepted_runs()) {
     const auto* run = world_.judge.run_of(id);
     if (run != nullptr && run::terminal(run->at))
+      continue;
+    if (program_of(number_in(world_.judge.turn_of(id).fact.prompt.json)).end != ending::endless)
       continue;
     const auto* state = world_.judge.session_of(session);
     if (state->at != session::phase::active)

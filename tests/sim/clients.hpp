@@ -41,7 +41,8 @@ public:
   bool act(server& to);
   /// Asks everything again that is not known yet. True: nothing is.
   bool settle_open(server& to);
-  /// Cancels the sessions whose runs would never end by themselves, once each.
+  /// Cancels the sessions whose runs would never end by themselves, once each. All others must end
+  /// without help.
   void cancel_endless(server& to);
   /// A run on each agent that can run, to see that the server still works.
   void probe(server& to);

@@ -85,42 +85,50 @@ void oracle::catch_up() {
     bool log_took_it = next != taken->end() && *next == r;
     if (log_took_it)
       ++next;
-    bool right = accepts(*r);
-    if (right != log_took_it)
-      return wrong(*r, right ? "the ledger skipped it, the rule accepts it"
-                             : "the ledger accepted it, the rule does not");
-    if (right)
+    auto broken = broken_rule(*r);
+    if (broken.empty() != log_took_it)
+      return wrong(*r, log_took_it ? "the ledger accepted it, although " + std::string{broken}
+                                   : "the ledger skipped it, and it breaks no rule");
+    if (log_took_it)
       take(*r);
     ++seen_;
   }
 }
 
-/// Rules 1 to 3 of the ledger, for one partition.
-bool oracle::accepts(const record& r) const {
+/// Rules 1 to 3 of the ledger, for one partition: the one that the record breaks; empty: none.
+std::string_view oracle::broken_rule(const record& r) const {
   const auto& e = r.event;
   auto copy = e;
   seal(copy);
   if (copy.datahash != e.datahash || copy.eventhash != e.eventhash)
-    return false;
-  bool own = e.stream.value == "part_ledger_0";
-  if (is_type(r, "partition.opened"))
-    return own && !opened_ && e.seq == 1 && r.epoch == 0;
-  if (is_type(r, "partition.claimed")) {
-    auto says = e.data.find("\"epoch\":" + std::to_string(epoch_ + 1)) != std::string::npos;
-    if (!own || !says || r.epoch != epoch_ + 1)
-      return false;
+    return "its hashes are not those of its content";
+  if (is_type(r, "partition.opened") || is_type(r, "partition.claimed")) {
+    if (auto broken = broken_claim_rule(r); !broken.empty() || is_type(r, "partition.opened"))
+      return broken;
   } else if (r.epoch != epoch_) {
-    return false;
+    return "its writer does not have the partition";
   }
   const auto* s = find(e.stream);
-  if (s != nullptr)
-    return e.seq == s->hashes.size() + 1 && e.prevhash == s->hashes.back()
-           && e.partition_key == s->partition_key;
+  if (e.seq != (s != nullptr ? s->hashes.size() : 0) + 1)
+    return "its seq is not the next one";
+  if (e.prevhash != (s != nullptr ? s->hashes.back() : digest{}))
+    return "it does not follow the last event";
   auto key_fits = kind_of(e.stream) == stream_kind::run
                       ? derive_run_id(session_id{e.partition_key}, command_id{e.causation_id}).value
                             == e.stream.value
                       : e.partition_key == e.stream.value;
-  return e.seq == 1 && e.prevhash == digest{} && key_fits;
+  if (s != nullptr ? e.partition_key != s->partition_key : !key_fits)
+    return "its partition key is wrong";
+  return {};
+}
+
+std::string_view oracle::broken_claim_rule(const record& r) const {
+  if (r.event.stream.value != "part_ledger_0")
+    return "it speaks of another partition";
+  if (is_type(r, "partition.opened"))
+    return !opened_ && r.event.seq == 1 && r.epoch == 0 ? "" : "the partition exists";
+  auto says = r.event.data.find("\"epoch\":" + std::to_string(epoch_ + 1)) != std::string::npos;
+  return says && r.epoch == epoch_ + 1 ? "" : "its claim is not the next one";
 }
 
 template <class Traits, class State>
@@ -142,6 +150,8 @@ bool oracle::fold(stream& s, const record& r) {
   if (!problem_.empty())
     return false;
   state = Traits::evolve(std::move(state), *fact, r.event);
+  if constexpr (std::is_same_v<State, run::state>)
+    check_sums(run_id{r.event.stream.value}, state, r);
   return true;
 }
 
@@ -235,9 +245,12 @@ void oracle::check_run(const run_id& id, const run::event& fact, const record& r
     return wrong(r, "the run has ended already");
   if (!accepted_runs_.contains(id))
     return wrong(r, "no session has accepted this run");
-  if (const auto* frame = frame_of(fact); frame != nullptr && !frame->empty())
+  if (const auto* frame = frame_of(fact); frame != nullptr && !frame->empty()) {
     if (!n.frames.insert(*frame).second)
       return wrong(r, "the frame " + *frame + " took effect twice");
+    if (n.acknowledged.contains(*frame))
+      return wrong(r, "the frame " + *frame + " was acknowledged before it is durable");
+  }
   if (n.must_fail_for_cost && !is_terminal(fact))
     return wrong(r, "the run goes on beyond its cost limit");
   if (const auto* e = std::get_if<run::started>(&fact)) {
@@ -306,11 +319,15 @@ void oracle::check_end(run_notes& n, const run::event& fact, const record& r,
     return wrong(r, "the run was beyond its cost limit");
   if (std::holds_alternative<run::succeeded>(fact) && n.backing_off)
     return wrong(r, "no attempt is under way");
-  if (now.cost != n.cost || now.steps_completed != n.steps)
-    return wrong(r, "the folded cost or number of steps is not the sum of the events");
   const auto* failed = std::get_if<run::failed>(&fact);
   if (failed != nullptr && !limit_code(failed->error.code) && now.at != run::phase::absent)
     check_counted(n, run_id{r.event.stream.value}, failed->error, true, now, r);
+}
+
+void oracle::check_sums(const run_id& id, const run::state& now, const record& r) {
+  const auto& n = runs_[id];
+  if (now.cost != n.cost || now.steps_completed != n.steps)
+    wrong(r, "the folded cost or number of steps is not the sum of the events");
 }
 
 void oracle::check_counted(run_notes& n, const run_id& id, const failure& error, bool counted,
@@ -324,6 +341,36 @@ void oracle::check_counted(run_notes& n, const run_id& id, const failure& error,
                  + "), but its harness did nothing wrong");
 }
 
+void oracle::check_line(const std::string& run, const json::value& line) {
+  catch_up();
+  auto text = [&](std::string_view name) {
+    auto found = line.find(name);
+    return found && found->is_string() ? std::string{found->string()} : std::string{};
+  };
+  auto type = text("type"), key = text("key");
+  if (run.empty() || type == "cancel" || type == "history")
+    return; // Cutting off needs no event.
+  auto number = [&] { return line.find("attempt")->integer().value_or(0); };
+  auto& n = runs_[run_id{run}];
+  bool known = false;
+  if (type == "run.start") {
+    known = number() <= n.attempt;
+  } else if (type == "step.go") {
+    auto begun = n.executions.find(key);
+    known = begun != n.executions.end() && number() <= begun->second;
+  } else if (type == "step.cached") {
+    known = n.done.contains(key);
+  } else if (type == "step.give_up") {
+    known = n.gave_up.contains(key);
+  } else if (type == "ack") { // Not every frame makes an event; one that does is told after it.
+    if (auto id = text("id"); !n.frames.contains(id))
+      n.acknowledged.insert(id);
+    known = true;
+  }
+  if (!known)
+    complain("the harness of " + run + " was told " + type + ' ' + key + " before it is durable");
+}
+
 // -- sessions ----------------------------------------------------------------------------------
 
 void oracle::check_session(const session_id& id, const session::event& fact, const record& r) {
@@ -333,6 +380,7 @@ void oracle::check_session(const session_id& id, const session::event& fact, con
       wrong(r, "turn " + std::to_string(accepted->turn) + " is out of order");
     if (!accepted_runs_.emplace(accepted->run, id).second)
       wrong(r, "the run is accepted twice");
+    turns_.emplace(accepted->run, accepted_turn{id, *accepted, r.event.time});
     if (!accepted->key.empty()) {
       auto scope = (accepted->turn == 1 ? accepted->agent.value : id.value) + '/' + accepted->key;
       if (!keyed_.emplace(scope, accepted->run).second)

@@ -2,6 +2,7 @@
 
 #include "actors/state_probe.hpp"
 #include "events/codec.hpp"
+#include "events/json.hpp"
 #include "events/log/memory_log.hpp"
 #include "events/node.hpp"
 #include "events/tree_head.hpp"
@@ -54,7 +55,19 @@ public:
   /// Every run that was accepted, with its session.
   const std::map<run_id, session_id>& accepted_runs() const { return accepted_runs_; }
   const std::unordered_map<stream_id, stream>& streams() const { return streams_; }
+  /// What accepted a run.
+  struct accepted_turn {
+    session_id session;
+    session::turn_accepted fact;
+    timestamp at{};
+  };
+  /// Of a run in accepted_runs().
+  const accepted_turn& turn_of(const run_id& id) const { return turns_.at(id); }
   std::optional<timestamp> cancelled_at(const session_id& id) const;
+
+  /// A line that a server writes to a harness of this run. It may be late, from a server that lost
+  /// the ledger, and never early.
+  void check_line(const std::string& run, const json::value& line);
 
 #ifdef RUNLEDGER_PLANT_BUGS
   /// An actor's state right after a commit.
@@ -64,6 +77,7 @@ public:
 private:
   struct run_notes {
     std::set<std::string> frames;
+    std::set<std::string> acknowledged; ///< Frames that were, and had no event then.
     std::map<std::string, std::int64_t> executions;
     std::set<std::string> done, gave_up;
     micro_usd cost{0};
@@ -73,7 +87,8 @@ private:
     bool must_fail_for_cost = false;
   };
 
-  bool accepts(const record& r) const;
+  std::string_view broken_rule(const record& r) const;
+  std::string_view broken_claim_rule(const record& r) const;
   void take(const record& r);
   void take_key(const record& r);
   void check_tree_head(const record& r);
@@ -82,6 +97,7 @@ private:
   void check_run(const run_id& id, const run::event& fact, const record& r, const run::state& now);
   void check_step(run_notes& n, const run::event& fact, const record& r);
   void check_end(run_notes& n, const run::event& fact, const record& r, const run::state& now);
+  void check_sums(const run_id& id, const run::state& now, const record& r);
   void check_counted(run_notes& n, const run_id& id, const failure& error, bool counted,
                      const run::state& now, const record& r);
   void check_session(const session_id& id, const session::event& fact, const record& r);
@@ -96,6 +112,7 @@ private:
   std::unordered_map<stream_id, stream> streams_;
   std::map<run_id, run_notes> runs_;
   std::map<run_id, session_id> accepted_runs_;
+  std::map<run_id, accepted_turn> turns_;
   std::map<session_id, timestamp> cancelled_;
   std::map<std::string, run_id> keyed_;
   merkle::tree tree_; ///< Over the accepted events but the partition's own.

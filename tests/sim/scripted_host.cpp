@@ -125,9 +125,12 @@ bool scripted_host::can_act(const process& p, const script& s) const {
   if (s.silent)
     return false;
   switch (s.now) {
-    case script::mode::ready:
-      return s.at < s.code.ops.size() || s.code.end != ending::endless || s.cancelled
-             || s.trouble.how != rudeness::none;
+    case script::mode::ready: {
+      auto how = s.trouble.how;
+      bool misbehaves = how != rudeness::none && how != rudeness::ignores_cancel
+                        && how != rudeness::stutters && s.lines >= s.trouble.after_lines;
+      return s.at < s.code.ops.size() || s.code.end != ending::endless || s.cancelled || misbehaves;
+    }
     case script::mode::asked:
       return s.cancelled;
     case script::mode::executing:
@@ -244,8 +247,8 @@ void scripted_host::read_run_start(process& p, const json::value& line) {
   s.run = member(line, "run");
   s.attempt = line.find("attempt")->integer().value_or(0);
   s.number = program_number(line);
-  s.code = program_of(s.number);
-  s.trouble = mishap_of(s.number, s.attempt, rude_percent_);
+  s.code = world_.program_for(s.number);
+  s.trouble = world_.mishap_for(s.number, s.attempt, rude_percent_);
   if (auto history = line.find("history"))
     read_history(s, *history);
   p.scripts[s.run] = std::move(s);
@@ -308,6 +311,12 @@ void scripted_host::say(process& p, script& s, std::string line) {
   }
   if (frame->run.empty())
     frame->run = p.spec.run;
+  bool harmless = !frame->id.empty() || frame->type == harness::frame_type::step_done;
+  if (s.trouble.how == rudeness::stutters && s.lines > s.trouble.after_lines && harmless) {
+    ++s.lines;
+    world_.note("process " + std::to_string(p.id) + " says it again");
+    p.sink->on_frame(harness::frame{*frame});
+  }
   p.sink->on_frame(std::move(*frame));
 }
 
@@ -423,7 +432,7 @@ void scripted_host::finish(process& p, script& s) {
 /// True if the script did what it should not.
 bool scripted_host::misbehave(process& p, script& s) {
   if (s.trouble.how == rudeness::none || s.trouble.how == rudeness::ignores_cancel
-      || s.lines < s.trouble.after_lines)
+      || s.trouble.how == rudeness::stutters || s.lines < s.trouble.after_lines)
     return false;
   switch (std::exchange(s.trouble.how, rudeness::none)) {
     case rudeness::dies:
@@ -448,6 +457,7 @@ bool scripted_host::misbehave(process& p, script& s) {
       return true;
     case rudeness::none:
     case rudeness::ignores_cancel:
+    case rudeness::stutters:
       return false;
   }
   return false;

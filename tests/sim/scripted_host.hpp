@@ -21,6 +21,10 @@ struct outside {
   std::map<std::string, std::vector<std::int64_t>> effects;
   /// Attempts (`<run>#<attempt>`) that a harness spoiled by itself, and so may count.
   std::set<std::string> spoiled;
+  /// What the agent with this number does, and what goes wrong in an attempt of it.
+  std::function<program(std::uint64_t number)> program_for = program_of;
+  std::function<mishap(std::uint64_t number, std::int64_t attempt, std::int64_t percent)>
+      mishap_for = mishap_of;
   /// Called with each line that a server writes to a harness, before the harness reads it.
   std::function<void(const std::string& run, const json::value& line)> on_line;
   /// One line for the trace.

@@ -54,7 +54,7 @@ mishap mishap_of(std::uint64_t number, std::int64_t attempt, std::int64_t percen
   mishap out;
   if (!dice.percent(percent))
     return out;
-  out.how = static_cast<rudeness>(1 + dice.below(6));
+  out.how = static_cast<rudeness>(1 + dice.below(7));
   out.after_lines = dice.between(0, 8);
   return out;
 }

@@ -49,6 +49,7 @@ enum class rudeness : std::uint8_t {
   breaks_protocol, ///< A frame that is out of place.
   falls_silent,    ///< No line any more.
   ignores_cancel,  ///< Goes on as if nothing was said.
+  stutters,        ///< Says twice what may be said twice.
 };
 struct mishap {
   rudeness how = rudeness::none;

@@ -2,6 +2,8 @@
 
 #include "events/chain.hpp"
 
+#include <algorithm>
+
 namespace runledger::sim {
 
 namespace {
@@ -19,17 +21,12 @@ simulation::simulation(std::uint64_t seed)
       dice_(seed),
       plan_(test::plan_of(seed)),
       world_(seed),
-      clients_(world_, plan_, test::mix(seed, 3)) {
+      clients_(world_, plan_, test::mix(seed, 3)),
+      views_(world_.disk, world_.judge, world_.settings.data_dir, test::mix(seed, 4)) {
   world_.settings.max_running = static_cast<std::size_t>(plan_.slots);
   world_.settings.max_queued = static_cast<std::size_t>(plan_.max_queued);
   world_.settings.idle_actor_ms = plan_.idle_actor_ms;
   world_.rude_percent = plan_.rude_percent;
-  world_.judge.may_count = [this](const run::state& now, const run_id& id, std::int64_t attempt) {
-    auto pool = world_.settings.data_dir + "/work/" + now.agent.value + '-'
-                + std::to_string(now.agent_version);
-    return world_.out.spoiled.contains(id.value + '#' + std::to_string(attempt))
-           || world_.out.spoiled.contains(pool);
-  };
 }
 
 server* simulation::living() {
@@ -51,6 +48,7 @@ void simulation::bad_weather() {
   for (step_ = 0; step_ < plan_.steps && world_.judge.problem().empty(); ++step_) {
     act();
     world_.judge.catch_up();
+    views_.step();
   }
 }
 
@@ -169,6 +167,7 @@ void simulation::crash_and_start() {
     clients_.forget(one->number);
   }
   world_.judge.catch_up();
+  views_.reopen();
   if (dice_.coin())
     world_.advance(milliseconds{dice_.between(1, 5000)});
   world_.start();
@@ -251,23 +250,24 @@ void simulation::clear_weather() {
   check_leaks();
   clients_.check_answers();
   check_effects();
+  views_.finish();
 }
 
 bool simulation::wait_for_rest() {
   auto& last = world_.current();
-  bool endless_cancelled = false;
   std::int64_t waited = 0;
   while (waited < rest_within_ms) {
     if (!world_.settle()) {
       world_.judge.complain("the server never comes to rest");
       return false;
     }
+    views_.step();
     if (!world_.judge.problem().empty())
       return false;
     bool known = clients_.settle_open(last);
     if (known && world_.jobs() == 0 && at_rest())
       return true;
-    if (waited >= patience_with_endless_ms && !std::exchange(endless_cancelled, true))
+    if (waited >= patience_with_endless_ms)
       clients_.cancel_endless(last);
     auto by = waited < 20'000 ? 200 : 2000;
     world_.advance(milliseconds{by});
@@ -321,8 +321,15 @@ void simulation::check_leaks() {
   none(world_.judge.unsigned_events(), "events are under no tree head");
 }
 
-/// What the ledger says was done in the world outside, at least once.
+/// What the ledger says was done in the world outside, at least once, and each execution that it
+/// knows of at most once.
 void simulation::check_effects() {
+  for (const auto& [step, executions] : world_.out.effects) {
+    auto sorted = executions;
+    std::ranges::sort(sorted);
+    if (std::ranges::adjacent_find(sorted) != sorted.end())
+      world_.judge.complain("one execution of the step " + step + " took place twice");
+  }
   for (const auto& [id, session] : world_.judge.accepted_runs()) {
     const auto* run = world_.judge.run_of(id);
     for (const auto& [key, step] : run->steps)

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "tests/sim/clients.hpp"
+#include "tests/sim/watched_views.hpp"
 
 #include <string>
 
@@ -47,6 +48,7 @@ private:
   test::fault_plan plan_;
   world world_;
   clients clients_;
+  watched_views views_;
   std::vector<std::vector<append_request>> late_; ///< What dead servers had under way.
   std::vector<stream_head> old_heads_;
   std::int64_t step_ = 0;

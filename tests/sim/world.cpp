@@ -55,6 +55,15 @@ world::world(std::uint64_t seed) : seed_(seed) {
   judge.on_event = [this](const record& r) {
     story.note("event " + r.event.id() + ' ' + r.event.type + ' ' + to_hex(r.event.eventhash));
   };
+  judge.may_count = [this](const run::state& now, const run_id& id, std::int64_t attempt) {
+    auto pool =
+        settings.data_dir + "/work/" + now.agent.value + '-' + std::to_string(now.agent_version);
+    return out.spoiled.contains(id.value + '#' + std::to_string(attempt))
+           || out.spoiled.contains(pool);
+  };
+  out.on_line = [this](const std::string& run, const json::value& line) {
+    judge.check_line(run, line);
+  };
 #ifdef RUNLEDGER_PLANT_BUGS
   on_state_probe = [this](const state_probe& seen) { judge.compare(seen); };
 #endif
