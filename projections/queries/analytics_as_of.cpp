@@ -100,7 +100,8 @@ answer<analytics> analytics_as_of(view_reader& reader, const workspace_id& works
     const past_runs past{in, when};
     analytics_sum sum;
     finished done{q};
-    for (q.with(workspace, from, until); q.row();) {
+    // Without `end` what was accepted by then counts, whatever its clock said.
+    for (q.with(workspace, from, end ? *end : timestamp::max()); q.row();) {
       candidate c;
       auto& n = c.numbers;
       q.values().all(c.at, c.id, c.agent, c.slug, c.cause_seq, c.result_at, n.phase, n.cost,
