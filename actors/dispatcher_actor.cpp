@@ -136,7 +136,11 @@ private:
   }
 
   void forget(const run_id& run) {
-    std::erase_if(recovered_, [&](const dispatch_entry& e) { return e.run == run; });
+    if (auto held = std::ranges::find(recovered_, run, &dispatch_entry::run);
+        held != recovered_.end()) {
+      caf::anon_send(services_->directory, run_left_queue{held->workspace, run});
+      std::erase_if(recovered_, [&](const dispatch_entry& e) { return e.run == run; });
+    }
     auto known = runs_.find(run.value);
     if (known == runs_.end())
       return;

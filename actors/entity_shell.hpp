@@ -164,8 +164,10 @@ private:
 
   void show_state() const {
 #ifdef RUNLEDGER_PLANT_BUGS
-    if (on_state_probe)
-      on_state_probe({*services_, stream_, head_, &state_});
+    // Of entities that the simulation has.
+    if constexpr (std::is_constructible_v<decltype(state_probe::state), const state_type*>)
+      if (on_state_probe)
+        on_state_probe({*services_, stream_, head_, &state_});
 #endif
   }
 

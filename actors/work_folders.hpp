@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <functional>
+#include <map>
 #include <string>
 #include <unordered_map>
 #include <vector>
@@ -53,7 +54,7 @@ private:
   std::function<void(std::string)> remove_;
   std::unordered_map<std::string, std::vector<std::string>> spares_; // By parent.
   std::size_t spare_count_ = 0;
-  std::unordered_map<std::string, std::string> left_; // Run -> path, as found at the start.
+  std::map<std::string, std::string> left_; // Run -> path, as found at the start.
 };
 
 } // namespace runledger

@@ -100,9 +100,12 @@ result<void, std::string> trusted_proxies::add(std::string_view text) {
   }
   const std::string whole{text};
   error_code bad;
-  if (text.find(':') != text.npos)
-    return add_network(net::ip::make_network_v6(whole, bad), bad ? notation : "");
-  return add_network(net::ip::make_network_v4(whole, bad), bad ? notation : "");
+  if (text.find(':') != text.npos) {
+    const auto read = net::ip::make_network_v6(whole, bad);
+    return add_network(read, bad ? notation : "");
+  }
+  const auto read = net::ip::make_network_v4(whole, bad);
+  return add_network(read, bad ? notation : "");
 }
 
 template <class Network>

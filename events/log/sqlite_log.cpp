@@ -198,10 +198,11 @@ result<void, std::string> sqlite_log::load_partition_state() {
     return path_ + ": " + place(end.error());
   auto state =
       with_reader([](reader& r) { return r.partition_state(partition_stream("ledger", 0)); });
-  if (!state)
-    return path_ + ": " + place(state.error());
   shared_->end = *end;
-  shared_->state = *state;
+  if (state)
+    shared_->state = *state;
+  else if (!options_.read_only || state.error().what != read_error::kind::corrupt)
+    return path_ + ": " + place(state.error());
   return {};
 }
 
@@ -292,8 +293,8 @@ void sqlite_log::complete(std::vector<append_result> results,
                           const partition_head& state, const completion& done) {
   if (!written.empty() && ::fdatasync(wal_fd_) != 0) {
     // What is on disk is not known any more.
-    auto why =
-        "the ledger's write-ahead log could not be synced: " + std::string{std::strerror(errno)};
+    auto why = "the ledger cannot be written: its write-ahead log was not synced: "
+               + std::string{std::strerror(errno)};
     fail(why);
     for (auto& r : results)
       if (r.outcome == append_outcome::accepted)
@@ -362,6 +363,11 @@ result<std::vector<record_ptr>, read_error> sqlite_log::read_partition(std::uint
   return with_reader([&](reader& r) {
     return r.partition(from_offset, limit, options_.verify_partition_reads, synced_end());
   });
+}
+
+result<std::size_t, read_error> sqlite_log::read_rows(std::int64_t from_offset,
+                                                      std::vector<record>& into) const {
+  return with_reader([&](reader& r) { return r.rows(from_offset, into); });
 }
 
 result<std::optional<stream_head>, read_error> sqlite_log::head(const stream_id& stream) const {

@@ -58,7 +58,8 @@ struct sqlite_log_figures {
 class sqlite_log final : public event_log {
 public:
   /// Opens the ledger, or creates it with mode 0600 (never with `read_only`). An error is one
-  /// sentence for the operator; a newer schema is refused.
+  /// sentence for the operator; a newer schema is refused. With `read_only` a ledger opens although
+  /// its partition's own stream is damaged: that is for its readers to find.
   static result<std::unique_ptr<sqlite_log>, std::string> open(sqlite_log_options options);
   /// A clean end moves the WAL into the file. After a failure nothing is touched any more.
   ~sqlite_log() override;
@@ -78,6 +79,12 @@ public:
   result<std::vector<unfinished_stream>, read_error> unfinished(const stream_id& after,
                                                                 std::size_t limit) const override;
   std::optional<std::string> failed() const override;
+
+  /// For who reads every row and keeps none: the rows from `from_offset` on, checked like those of
+  /// read_partition, into the records of `into`, whose memory is used again. How many there were;
+  /// 0: the end. With read_only.
+  result<std::size_t, read_error> read_rows(std::int64_t from_offset,
+                                            std::vector<record>& into) const;
 
   sqlite_log_figures figures() const;
 

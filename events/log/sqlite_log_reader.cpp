@@ -147,6 +147,21 @@ result<std::vector<record_ptr>, read_error> sqlite_log::reader::partition(std::i
   return out;
 }
 
+result<std::size_t, read_error> sqlite_log::reader::rows(std::int64_t from_offset,
+                                                         std::vector<record>& into) {
+  std::size_t count = 0;
+  sqlite::reset_at_end reset{partition_};
+  partition_.bind(1, from_offset)
+      .bind(2, sql_limit(into.size()))
+      .bind(3, std::numeric_limits<std::int64_t>::max());
+  sqlite::step_result step;
+  while ((step = partition_.step()) == sqlite::step_result::row)
+    sqlite::read_event(partition_, true, into[count++]);
+  if (step == sqlite::step_result::failed)
+    return failure({});
+  return count;
+}
+
 result<std::optional<stream_head>, read_error> sqlite_log::reader::head(const stream_id& stream,
                                                                         std::int64_t before) {
   sqlite::reset_at_end reset{head_};

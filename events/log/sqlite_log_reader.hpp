@@ -20,6 +20,8 @@ public:
   stream(const stream_id& stream, std::uint64_t from_seq, std::size_t limit, std::int64_t before);
   result<std::vector<record_ptr>, read_error> partition(std::int64_t from_offset, std::size_t limit,
                                                         bool check_hashes, std::int64_t before);
+  /// As many rows as `into` has records, into these; how many there were.
+  result<std::size_t, read_error> rows(std::int64_t from_offset, std::vector<record>& into);
   result<std::optional<stream_head>, read_error> head(const stream_id& stream, std::int64_t before);
   result<std::vector<unfinished_stream>, read_error> unfinished(const stream_id& after,
                                                                 std::size_t limit);

@@ -92,9 +92,10 @@ public:
   }
 
   void text(int column, const char* name, std::string& out) {
-    if (row_.type(column) != SQLITE_TEXT)
-      return bad(name, "is no text");
-    out = row_.text(column);
+    bool is_text = row_.type(column) == SQLITE_TEXT;
+    out = is_text ? row_.text(column) : std::string_view{};
+    if (!is_text)
+      bad(name, "is no text");
   }
 
   digest hash(int column, const char* name) {
@@ -185,21 +186,28 @@ void bind_event(statement& insert, const record& r) {
 
 std::shared_ptr<record> read_event(const statement& row, bool check_hashes) {
   auto out = std::make_shared<record>();
-  auto& e = out->event;
-  row_reader in{row, out->damage};
-  out->offset = row.integer(col_offset);
+  read_event(row, check_hashes, *out);
+  return out;
+}
+
+void read_event(const statement& row, bool check_hashes, record& into) {
+  auto& e = into.event;
+  into.damage.clear();
+  into.due_ms.reset();
+  row_reader in{row, into.damage};
+  into.offset = row.integer(col_offset);
   in.text(col_stream, "stream", e.stream.value);
   e.seq = static_cast<std::uint64_t>(in.integer(col_seq, "seq", 1));
   in.text(col_type, "type", e.type);
   in.text(col_workspace, "workspace", e.workspace.value);
-  out->partition = static_cast<std::uint32_t>(
+  into.partition = static_cast<std::uint32_t>(
       in.integer(col_partition, "partition", 0, std::numeric_limits<std::uint32_t>::max()));
   in.text(col_partition_key, "partitionkey", e.partition_key);
   e.time = from_ms(in.integer(col_time, "time", min_time_ms, max_time_ms));
-  out->epoch = static_cast<std::uint64_t>(in.integer(col_epoch, "epoch", 0));
-  out->open = in.integer(col_open, "open", 0, 1) == 1;
+  into.epoch = static_cast<std::uint64_t>(in.integer(col_epoch, "epoch", 0));
+  into.open = in.integer(col_open, "open", 0, 1) == 1;
   if (!row.is_null(col_due_ms))
-    out->due_ms = in.integer(col_due_ms, "due_ms", std::numeric_limits<std::int64_t>::min());
+    into.due_ms = in.integer(col_due_ms, "due_ms", std::numeric_limits<std::int64_t>::min());
   in.text(col_causation_id, "causationid", e.causation_id);
   in.text(col_correlation_id, "correlationid", e.correlation_id);
   in.text(col_principal, "principal", e.principal);
@@ -208,9 +216,8 @@ std::shared_ptr<record> read_event(const statement& row, bool check_hashes) {
   e.prevhash = in.hash(col_prevhash, "prevhash");
   e.eventhash = in.hash(col_eventhash, "eventhash");
   in.text(col_data, "data", e.data);
-  if (check_hashes && out->damage.empty() && !hashes_match(e))
-    out->damage = "the event's hash does not match its contents";
-  return out;
+  if (check_hashes && into.damage.empty() && !hashes_match(e))
+    into.damage = "the event's hash does not match its contents";
 }
 
 } // namespace runledger::sqlite

@@ -38,5 +38,7 @@ void bind_event(statement& insert, const record& r);
 /// `damage`, which names the column; with `check_hashes` so do contents that do not match the
 /// hashes. Never fails.
 std::shared_ptr<record> read_event(const statement& row, bool check_hashes);
+/// The same into a record that held another row: its memory is used again.
+void read_event(const statement& row, bool check_hashes, record& into);
 
 } // namespace runledger::sqlite

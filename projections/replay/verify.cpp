@@ -1,5 +1,6 @@
 #include "projections/replay/verify.hpp"
 
+#include "events/log/sqlite_log.hpp"
 #include "projections/replay/partition_check.hpp"
 
 #include <algorithm>
@@ -8,30 +9,65 @@ namespace runledger::replay {
 
 namespace {
 
-constexpr std::size_t page = 4096;
+constexpr std::size_t page_size = 1024;
 constexpr int tries_while_it_grows = 5;
 
+/// Gives the rows of a partition page by page. Those of a file come in records that are used again:
+/// making new ones would cost as much as hashing them.
+class row_source {
+public:
+  row_source(const event_log& log, std::uint32_t partition)
+      : log_(log), file_(dynamic_cast<const sqlite_log*>(&log)), partition_(partition) {}
+
+  /// Hands over the rows from `from` to before `end`. How many; 0: there are no more.
+  template <class Take>
+  result<std::size_t, read_error> page(std::int64_t from, std::int64_t end, Take&& take) {
+    std::size_t taken = 0;
+    auto hand_over = [&](const record& r) {
+      bool wanted = r.offset < end;
+      if (wanted)
+        take(r), ++taken;
+      return wanted;
+    };
+    if (file_ != nullptr) {
+      rows_.resize(page_size);
+      auto count = file_->read_rows(from, rows_);
+      if (!count)
+        return count.error();
+      for (std::size_t i = 0; i < *count && hand_over(rows_[i]); ++i) {
+      }
+      return taken;
+    }
+    auto records = log_.read_partition(partition_, from, page_size);
+    if (!records)
+      return records.error();
+    for (std::size_t i = 0; i < records->size() && hand_over(*(*records)[i]); ++i) {
+    }
+    return taken;
+  }
+
+private:
+  const event_log& log_;
+  const sqlite_log* file_;
+  std::uint32_t partition_;
+  std::vector<record> rows_;
+};
+
 /// False: the partition cannot be read.
-bool scan(const event_log& log, std::uint32_t partition, std::int64_t end, partition_check& check,
-          const verify_options& options, verify_report& report) {
+bool scan(row_source& from, std::int64_t end, partition_check& check, const verify_options& options,
+          verify_report& report) {
   while (check.position() < end) {
-    auto records = log.read_partition(partition, check.position(), page);
-    if (!records) {
-      check.stop(records.error());
+    auto taken = from.page(check.position(), end, [&](const record& r) { check.take(r); });
+    if (!taken) {
+      check.stop(taken.error());
       return false;
     }
-    if (records->empty())
+    if (*taken == 0)
       return true; // What is left up to `end` was never accepted.
-    for (const auto& r : *records) {
-      if (r->offset >= end)
-        return true;
-      check.take(*r);
-    }
     if (options.progress)
-      options.progress(report.events,
-                       report.events
-                           + static_cast<std::uint64_t>(std::max<std::int64_t>(
-                               0, end - std::max<std::int64_t>(0, check.position()))));
+      options.progress(report.events, report.events
+                                          + static_cast<std::uint64_t>(
+                                              std::max<std::int64_t>(0, end - check.position())));
   }
   return true;
 }
@@ -47,22 +83,22 @@ std::uint32_t partition_of(const event_log& log, const signed_tree_head& head) {
 result<std::vector<unfinished_stream>, read_error> whole_index(const event_log& log) {
   std::vector<unfinished_stream> out;
   for (;;) {
-    auto some = log.unfinished(out.empty() ? stream_id{} : out.back().stream, page);
+    auto some = log.unfinished(out.empty() ? stream_id{} : out.back().stream, page_size);
     if (!some)
       return some.error();
     out.insert(out.end(), some->begin(), some->end());
-    if (some->size() < page)
+    if (some->size() < page_size)
       return out;
   }
 }
 
 /// The index moves with the ledger: it is compared once both stand still for a moment, or not at
 /// all.
-void compare_index(const event_log& log, partition_check& check, const verify_options& options,
-                   verify_report& report) {
+void compare_index(const event_log& log, row_source& from, partition_check& check,
+                   const verify_options& options, verify_report& report) {
   for (int i = 0; i < tries_while_it_grows; ++i) {
     auto end = log.end_offset(0);
-    if (!scan(log, 0, end, check, options, report))
+    if (!scan(from, end, check, options, report))
       return;
     auto index = whole_index(log);
     if (!index)
@@ -79,9 +115,10 @@ void verify_partition(const event_log& log, std::uint32_t partition, const verif
   for (const auto& k : options.kept)
     if (partition_of(log, k.head) == partition)
       check.expect(k);
-  if (scan(log, partition, end, check, options, report) && options.check_unfinished
+  row_source rows{log, partition};
+  if (scan(rows, end, check, options, report) && options.check_unfinished
       && log.partition_count() == 1)
-    compare_index(log, check, options, report);
+    compare_index(log, rows, check, options, report);
   check.finish();
 }
 

@@ -87,7 +87,8 @@ TEST_F(edge_proxy, bounds_each_client_by_its_requests) {
   EXPECT_EQ(one.read().status, 200);
   EXPECT_EQ(three.ask(get("/echo/a", forwarded("203.0.113.9"))).status, 200);
 
-  two.close(); // A client that leaves gives its place back too.
+  two.close(); // A client that leaves gives its place back too, once its request is let go.
+  on_edge([this] { toy_.waiting.clear(); });
   ASSERT_TRUE(eventually([this] { return server_->figures().connections_open == 2; }));
   auto stream = connect();
   stream.send(get("/stream", forwarded("203.0.113.9")));

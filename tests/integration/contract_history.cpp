@@ -99,7 +99,8 @@ std::string place_of_item(const std::string& frame, const std::string& type) {
 
 const char* const every_item =
     R"([["step","a",{"n": 1}],["flaky","b",1],["say","hi"],["log","info","told"],)"
-    R"(["usage",0.01,1,2],["checkpoint",{"n":1}],["tool","a","search"],["artifact","f.txt","x"],["say","later"]])";
+    R"(["usage",0.01,1,2],["checkpoint",{"n":1}],["tool","a","search"],)"
+    R"(["artifact","f.txt","x"],["say","later"]])";
 
 } // namespace
 

@@ -312,6 +312,9 @@ TEST(contract_requests, ids_of_the_wrong_kind_name_nothing) {
                                   {"GET", "/api/v1/agents/{}/runs", run["agent_id"]},
                                   {"GET", "/api/v1/agents/{}/versions", run["agent_id"]},
                                   {"POST", "/api/v1/agents/{}/runs", run["agent_id"]}};
+  // Refused calls are recorded by an actor of the workspace's own.
+  EXPECT_EQ(asking.post("/api/v1/sessions/x/cancel", "").status, 404);
+  ASSERT_TRUE(eventually([&] { return w.events_of("audit.call_refused") == 1; }));
   const auto actors = metric(asking, "runledger_live_actors");
   for (const auto& [method, route, own] : routes)
     for (const auto& id : ids) {
@@ -323,7 +326,8 @@ TEST(contract_requests, ids_of_the_wrong_kind_name_nothing) {
       const auto answer = asking.ask(method, target, body);
       EXPECT_EQ(answer.status, 404) << method << ' ' << target << ": " << answer.body;
     }
-  EXPECT_LE(metric(asking, "runledger_live_actors"), actors);
+  // The stream that records what is refused may have got one.
+  EXPECT_LE(metric(asking, "runledger_live_actors"), actors + 1);
   for (const char* workspace : {"default/names", "x/y", "../default"})
     EXPECT_EQ(asking
                   .post("/api/v1/keys", R"({"name":"x","scopes":["read"],"workspace":")"

@@ -167,6 +167,7 @@ TEST_F(stories_recovery, zombie_is_harmless) {
   auto& heir = w.start();
   auto refused = start_run(zombie, 1, "key"),
        refused_message = post_message(zombie, got.session, 1);
+  w.run_jobs();
   auto refused_cancel = cancel(zombie, got.session);
   until_ended(run);
   EXPECT_EQ(state_of(run).at, run::phase::succeeded);

@@ -8,7 +8,8 @@ using ::testing::ElementsAre;
 
 class stories_requests : public story {};
 
-// Goal: what comes while an append is in flight waits, and is then decided in order into one batch.
+// Goal: what comes while an append is in flight waits, and is then decided in order, on what became
+// durable.
 TEST_F(stories_requests, queue_while_an_append_is_in_flight) {
   begin();
   let(1, {}, ending::endless);
@@ -30,9 +31,12 @@ TEST_F(stories_requests, queue_while_an_append_is_in_flight) {
   w.run_jobs();
   EXPECT_TRUE(one->accepted());
   EXPECT_TRUE(two->nothing() && three->nothing());
-  ASSERT_EQ(port.held(), 1u);
-  port.end_one(0, append_end::accepted, none);
-  w.run_jobs();
+  for (int appends = 0; port.held() > 0 && appends < 2; ++appends) {
+    ASSERT_EQ(port.held(), 1u);
+    EXPECT_TRUE(three->nothing());
+    port.end_one(0, append_end::accepted, none);
+    w.run_jobs();
+  }
   EXPECT_EQ(port.held(), 0u);
   ASSERT_TRUE(two->accepted() && three->accepted());
   EXPECT_EQ((**one).fact->turn, 2);

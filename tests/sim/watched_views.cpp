@@ -4,6 +4,7 @@
 #include "projections/queries/run_by_id.hpp"
 #include "projections/queries/session_by_id.hpp"
 #include "projections/render.hpp"
+#include "tests/support/temp_folder.hpp"
 
 #include <sqlite3.h>
 
@@ -24,9 +25,10 @@ std::string json_of(const views::run_row& row) {
 }
 
 /// Puts views of nothing at `path`: copied, because making the tables is what costs most.
-void put_empty_views(const std::string& folder, const std::string& path) {
-  static const auto empty = [&] {
-    auto made = folder + "/empty.db";
+void put_empty_views(const std::string& path) {
+  static const test::temp_folder home;
+  static const auto empty = [] {
+    auto made = home.path() + "/empty.db";
     views::remove_database(made);
     if (auto opened = views::view_store::open(made, views::writing::live); !opened)
       throw std::runtime_error(opened.error().message);
@@ -45,7 +47,7 @@ watched_views::watched_views(const memory_log& disk, oracle& judge, std::string 
       path_(folder + "/views.db"),
       rebuilt_path_(folder + "/rebuilt.db"),
       dice_(seed) {
-  put_empty_views(folder, path_);
+  put_empty_views(path_);
   open();
 }
 
@@ -172,7 +174,7 @@ void watched_views::compare_session(const session_id& id) {
 }
 
 void watched_views::compare_with_rebuilt() {
-  put_empty_views(std::filesystem::path{path_}.parent_path(), rebuilt_path_);
+  put_empty_views(rebuilt_path_);
   auto all = disk_.read_partition(0, 0, SIZE_MAX);
   auto fresh = views::view_store::open(rebuilt_path_, views::writing::live);
   if (!all || !fresh || !(*fresh)->apply(*all))

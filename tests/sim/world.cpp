@@ -1,7 +1,5 @@
 #include "tests/sim/world.hpp"
 
-#include "tests/support/temp_folder.hpp"
-
 #include <caf/actor_registry.hpp>
 #include <caf/local_actor.hpp>
 #include <caf/send.hpp>
@@ -14,12 +12,6 @@ namespace runledger::sim {
 namespace {
 
 constexpr std::size_t steps_until_settled_max = 200'000;
-
-/// Work folders of all simulations of this process; what is in them has no part in any decision.
-const std::string& data_folder() {
-  static const test::temp_folder folder;
-  return folder.path();
-}
 
 } // namespace
 
@@ -43,7 +35,7 @@ std::string trace::tail() const {
 }
 
 world::world(std::uint64_t seed) : seed_(seed) {
-  settings.data_dir = data_folder();
+  settings.data_dir = folder_.path();
   settings.importer_thread = false;
   settings.heads.key = ed25519::private_key::from_seed(sha256("node-1"));
   settings.heads.events = 25;

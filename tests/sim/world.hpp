@@ -4,6 +4,7 @@
 #include "tests/sim/log_port.hpp"
 #include "tests/sim/oracle.hpp"
 #include "tests/sim/scripted_host.hpp"
+#include "tests/support/temp_folder.hpp"
 
 #include <caf/actor_system.hpp>
 #include <caf/actor_system_config.hpp>
@@ -95,6 +96,7 @@ public:
 
 private:
   std::uint64_t seed_;
+  test::temp_folder folder_; // What an earlier world left must not decide anything here.
   caf::actor_system_config config_;
   std::unique_ptr<caf::actor_system> system_;
   caf::scheduler::test_coordinator* coordinator_ = nullptr;

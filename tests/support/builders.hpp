@@ -79,7 +79,10 @@ public:
   void operator()(std::string_view, bool& truth) { truth = dice_.coin(); }
   template <std::integral T>
   void operator()(std::string_view, T& number) {
-    static const std::vector<T> numbers{0, 1, 2, 1000, std::numeric_limits<T>::max()};
+    // Numbers of events are read as 64 bits with a sign.
+    constexpr auto largest = static_cast<T>(std::min<std::uintmax_t>(
+        std::numeric_limits<T>::max(), std::numeric_limits<std::int64_t>::max()));
+    static const std::vector<T> numbers{0, 1, 2, 1000, largest};
     number = dice_.pick(numbers);
     if constexpr (std::signed_integral<T>)
       if (dice_.percent(20))

@@ -26,7 +26,7 @@ public:
                                 std::shared_ptr<harness::process_sink>) override {
     return harness::process_handle::none;
   }
-  void write(harness::process_handle, std::string) override {}
+  void write(harness::process_handle, harness::outgoing_lines) override {}
   void open_run(harness::process_handle, std::string, std::int64_t, std::string) override {}
   void close_run(harness::process_handle, std::string) override {}
   void terminate(harness::process_handle, std::int64_t) override {}
