@@ -3,8 +3,6 @@
 #include "projections/queries/session_by_id.hpp"
 #include "projections/reader_internals.hpp"
 
-#include <ranges>
-
 namespace runledger::views {
 
 namespace {
@@ -89,8 +87,8 @@ answer<std::optional<session_view>> session_at(view_reader& reader, const worksp
     out.runs.resize(std::min(out.runs.size(), static_cast<std::size_t>(accepted)));
     rewind(out.session, in, accepting);
     // Turns run one after the other: what came before one that had ended had ended too.
-    for (auto& run : out.runs | std::views::reverse)
-      if (rewind(run, in, accepting.offset))
+    for (auto run = out.runs.rbegin(); run != out.runs.rend(); ++run)
+      if (rewind(*run, in, accepting.offset))
         break;
     return out;
   });
