@@ -34,7 +34,7 @@ void append_line(std::string& out, std::string_view name, std::string_view value
   out.append("\r\n");
 }
 
-std::string quoted(std::string_view text) {
+std::string entity_tag(std::string_view text) {
   std::string out;
   out.reserve(text.size() + 2);
   out.append("\"").append(text).append("\"");
@@ -237,7 +237,7 @@ void connection::answer(download what) {
     what.media_type = "application/octet-stream";
   std::string more = "Accept-Ranges: bytes\r\n";
   if (!what.etag.empty())
-    append_line(more, "ETag", quoted(what.etag));
+    append_line(more, "ETag", entity_tag(what.etag));
   if (!has_line(extra_, "Cache-Control"))
     append_line(extra_, "Cache-Control", "private, no-cache");
   if (!what.etag.empty() && !if_none_match_.empty() && etag_matches(if_none_match_, what.etag)) {
@@ -248,7 +248,7 @@ void connection::answer(download what) {
     append_line(more, "Content-Disposition", disposition_of(what.attachment));
   byte_range part{0, what.size - 1};
   auto kind = range_kind::whole;
-  const bool same_version = if_range_.empty() || if_range_ == quoted(what.etag);
+  const bool same_version = if_range_.empty() || if_range_ == entity_tag(what.etag);
   if (!range_.empty() && same_version)
     kind = read_range(range_, what.size, part);
   if (kind == range_kind::outside) {

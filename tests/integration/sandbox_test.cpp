@@ -406,7 +406,9 @@ TEST(sandbox_death, harnesses_die_with_the_server) {
     EXPECT_TRUE(eventually([&] { return running(mark) == escaped; })) << running(mark);
     auto swept = sweep_processes(data.path());
     const bool named = answer == 'g'; // Only a control group can name what has escaped.
-    EXPECT_EQ(swept > 0, escaped > 0 && named) << swept;
+    if (escaped > 0 && named) {       // Otherwise it may still count some that are about to end.
+      EXPECT_GT(swept, 0u);
+    }
     EXPECT_TRUE(eventually([&] { return running(mark) == (named ? 0 : escaped); }));
     for (const auto& one : all_processes())
       if (mentions(read_text("/proc/" + std::to_string(one.pid) + "/cmdline"), mark))
