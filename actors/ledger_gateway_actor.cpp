@@ -17,8 +17,6 @@ namespace runledger {
 namespace {
 
 constexpr std::size_t group_requests_max = 1024;
-/// So many need not wait for what else can run: actors go on while the disk works on them.
-constexpr std::size_t group_requests_enough = 16;
 constexpr std::size_t group_bytes_max = 8 * 1024 * 1024;
 constexpr int slow_down_ms = 2; // Per group, while the views are too far behind.
 
@@ -95,13 +93,9 @@ private:
   void ask_to_flush() {
     if (group_is_away() || idle())
       return;
-    bool slow_down = views_too_far_behind();
-    if (queue_.size() >= group_requests_enough && !slow_down)
-      return flush();
-    if (flush_asked_)
+    if (std::exchange(flush_asked_, true))
       return;
-    flush_asked_ = true;
-    if (slow_down)
+    if (views_too_far_behind())
       delayed_send(this, std::chrono::milliseconds{slow_down_ms}, flush_atom_v);
     else
       caf::anon_send(bouncer_, flush_atom_v);

@@ -40,7 +40,7 @@ public:
         facts_.write_run(session_, run,
                          run::step_completed{key, 1, 1, text_payload(std::string(200, 'x')), {}});
       }
-      facts_.write_run(session_, run, run::succeeded{text_payload("done"), {}});
+      facts_.write_run(session_, run, run::succeeded{1, text_payload("done"), {}});
       facts_.write_session(session_, session::turn_ended{run, "succeeded"});
       facts_.clock.time += std::chrono::milliseconds{100};
     }
