@@ -1,5 +1,7 @@
 #include "tests/crash/world.hpp"
 
+#include "tests/support/shell.hpp"
+
 #include <gtest/gtest.h>
 
 #include <cstdio>
@@ -177,14 +179,7 @@ std::string example_agent(const std::string& name) {
   const auto command = "/usr/bin/python3 -B '" RUNLEDGER_SOURCE_DIR
                        "/examples/agents/make_recipe.py' '" RUNLEDGER_SOURCE_DIR "/examples/agents/"
                        + name + "'";
-  std::string out;
-  if (auto* pipe = ::popen(command.c_str(), "r"); pipe != nullptr) {
-    char chunk[4096];
-    for (std::size_t count; (count = ::fread(chunk, 1, sizeof chunk, pipe)) > 0;)
-      out.append(chunk, count);
-    ::pclose(pipe);
-  }
-  return out;
+  return test::shell_apart(command).out;
 }
 
 std::string dump_answers(const world& w, std::vector<std::string>& problems) {

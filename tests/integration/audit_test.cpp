@@ -7,15 +7,14 @@
 #include "tests/support/http_client.hpp"
 #include "tests/support/rows_log.hpp"
 #include "tests/support/server_process.hpp"
+#include "tests/support/shell.hpp"
 #include "tests/support/temp_folder.hpp"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 
 #include <csignal>
-#include <cstdio>
 #include <filesystem>
 #include <fmt/format.h>
 #include <fstream>
@@ -29,22 +28,6 @@ namespace fs = std::filesystem;
 using ::testing::AllOf;
 using ::testing::HasSubstr;
 using ::testing::Not;
-
-struct spoken {
-  int exit_code;
-  std::string out; // stdout and stderr.
-};
-
-spoken shell(const std::string& line) {
-  spoken said{-1, {}};
-  FILE* pipe = ::popen((line + " 2>&1").c_str(), "r");
-  char piece[4096];
-  for (std::size_t n; (n = std::fread(piece, 1, sizeof piece, pipe)) > 0;)
-    said.out.append(piece, n);
-  const int status = ::pclose(pipe);
-  said.exit_code = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
-  return said;
-}
 
 class audit : public ::testing::Test {
 protected:

@@ -1,10 +1,8 @@
 #include "tests/integration/contract_world.hpp"
+#include "tests/support/shell.hpp"
 
 #include <fmt/format.h>
 #include <gmock/gmock.h>
-#include <sys/wait.h>
-
-#include <cstdio>
 
 // Goal: who touched what is told by the binary alone, beside the server and after it, and no secret
 // with it.
@@ -16,21 +14,10 @@ using ::testing::AllOf;
 using ::testing::HasSubstr;
 using ::testing::Not;
 
-struct spoken {
-  int exit_code = -1;
-  std::string out; // stdout and stderr.
-};
+using test::spoken;
 
 spoken say(const std::string& words) {
-  spoken said;
-  const auto line = fmt::format("'{}' {} 2>&1", RUNLEDGER_BINARY, words);
-  FILE* pipe = ::popen(line.c_str(), "r");
-  char piece[4096];
-  for (std::size_t n; (n = std::fread(piece, 1, sizeof piece, pipe)) > 0;)
-    said.out.append(piece, n);
-  const int status = ::pclose(pipe);
-  said.exit_code = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
-  return said;
+  return test::shell(fmt::format("'{}' {}", RUNLEDGER_BINARY, words));
 }
 
 class audit_who : public ::testing::Test {

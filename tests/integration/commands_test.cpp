@@ -1,12 +1,11 @@
 #include "events/json.hpp"
 #include "tests/support/server_process.hpp"
+#include "tests/support/shell.hpp"
 #include "tests/support/temp_folder.hpp"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <sys/wait.h>
 
-#include <cstdio>
 #include <fmt/format.h>
 #include <future>
 
@@ -18,11 +17,6 @@ using ::testing::AllOf;
 using ::testing::HasSubstr;
 using ::testing::StartsWith;
 
-struct spoken {
-  int exit_code;
-  std::string out; // stdout and stderr.
-};
-
 /// The commands of the real binary against a real server, as a person types them.
 class commands : public ::testing::Test {
 protected:
@@ -33,18 +27,9 @@ protected:
   }
 
   spoken say(const std::string& words, const std::string& input = "true") {
-    const auto line =
-        fmt::format("{} | env RUNLEDGER_API_KEY={} RUNLEDGER_SERVER=http://127.0.0.1:{} "
-                    "RUNLEDGER_DATA='{}' '{}' {} 2>&1",
-                    input, server_key, port, data, RUNLEDGER_BINARY, words);
-    spoken said{-1, {}};
-    FILE* pipe = ::popen(line.c_str(), "r");
-    char piece[4096];
-    for (std::size_t n; (n = std::fread(piece, 1, sizeof piece, pipe)) > 0;)
-      said.out.append(piece, n);
-    const int status = ::pclose(pipe);
-    said.exit_code = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
-    return said;
+    return shell(fmt::format("{} | env RUNLEDGER_API_KEY={} RUNLEDGER_SERVER=http://127.0.0.1:{} "
+                             "RUNLEDGER_DATA='{}' '{}' {}",
+                             input, server_key, port, data, RUNLEDGER_BINARY, words));
   }
 
   static std::string recipe(const std::string& flags) {

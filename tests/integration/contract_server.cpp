@@ -1,6 +1,5 @@
 #include "tests/integration/contract_world.hpp"
-
-#include <cstdio>
+#include "tests/support/shell.hpp"
 
 /// What belongs to the server as a whole: health, workers, commits, the reference's calls.
 namespace runledger::contract {
@@ -23,14 +22,7 @@ std::pair<int, int> settled(http_client& asking) {
 
 /// What a shell prints.
 std::string shell(const std::string& command) {
-  std::string out;
-  if (auto* pipe = ::popen(command.c_str(), "r"); pipe != nullptr) {
-    char chunk[4096];
-    for (std::size_t count; (count = ::fread(chunk, 1, sizeof chunk, pipe)) > 0;)
-      out.append(chunk, count);
-    ::pclose(pipe);
-  }
-  return out;
+  return test::shell_apart(command).out;
 }
 
 } // namespace

@@ -2,13 +2,12 @@
 // from there, without the source folder.
 
 #include "tests/support/server_process.hpp"
+#include "tests/support/shell.hpp"
 #include "tests/support/temp_folder.hpp"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <sys/wait.h>
 
-#include <cstdio>
 #include <filesystem>
 #include <fmt/format.h>
 
@@ -19,22 +18,6 @@ namespace {
 using ::testing::AllOf;
 using ::testing::HasSubstr;
 using ::testing::StartsWith;
-
-struct spoken {
-  int exit_code = -1;
-  std::string out; // stdout and stderr.
-};
-
-spoken shell(const std::string& line) {
-  spoken said;
-  FILE* pipe = ::popen(("( " + line + " ) 2>&1").c_str(), "r");
-  char piece[4096];
-  for (std::size_t n; (n = std::fread(piece, 1, sizeof piece, pipe)) > 0;)
-    said.out.append(piece, n);
-  const int status = ::pclose(pipe);
-  said.exit_code = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
-  return said;
-}
 
 } // namespace
 

@@ -2,16 +2,15 @@
 #include "tests/support/folder_state.hpp"
 #include "tests/support/http_client.hpp"
 #include "tests/support/server_process.hpp"
+#include "tests/support/shell.hpp"
 #include "tests/support/temp_folder.hpp"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sqlite3.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
-#include <cstdio>
 #include <filesystem>
 #include <fmt/format.h>
 #include <fstream>
@@ -25,11 +24,6 @@ using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using ::testing::Not;
 using ::testing::StartsWith;
-
-struct spoken {
-  int exit_code;
-  std::string out, error;
-};
 
 /// `replay` of the real binary, on the folder of a real server that lives, ends or is killed.
 class replay_commands : public ::testing::Test {
@@ -59,18 +53,8 @@ protected:
 
   /// As a person types it; `before` stands in front of the command.
   spoken say(const std::string& words, const std::string& before = {}) const {
-    const auto errors = folder / "stderr";
-    const auto line = fmt::format("{} env RUNLEDGER_DATA='{}' TMPDIR='{}' '{}' {} 2>'{}'", before,
-                                  data, temporary.path(), RUNLEDGER_BINARY, words, errors);
-    spoken said{-1, {}, {}};
-    FILE* pipe = ::popen(line.c_str(), "r");
-    char piece[4096];
-    for (std::size_t n; (n = std::fread(piece, 1, sizeof piece, pipe)) > 0;)
-      said.out.append(piece, n);
-    const int status = ::pclose(pipe);
-    said.exit_code = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
-    said.error = read_whole_file(errors);
-    return said;
+    return shell_apart(fmt::format("{} env RUNLEDGER_DATA='{}' TMPDIR='{}' '{}' {}", before, data,
+                                   temporary.path(), RUNLEDGER_BINARY, words));
   }
   spoken replay(const std::string& words) const { return say("replay " + words); }
 
