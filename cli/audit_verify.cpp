@@ -1,3 +1,4 @@
+#include "cli/audit_evidence.hpp"
 #include "cli/audit_verbs.hpp"
 #include "cli/offline_verb.hpp"
 #include "cli/output.hpp"
@@ -16,52 +17,10 @@ namespace runledger::cli {
 namespace {
 
 struct audit_verify_options : offline_options {
-  std::string public_key;
+  std::string bundle, public_key;
   std::vector<std::string> against;
   bool blobs = false;
 };
-
-std::vector<std::string_view> lines_of(std::string_view text) {
-  std::vector<std::string_view> out;
-  while (!text.empty()) {
-    const auto end = text.find('\n');
-    out.push_back(text.substr(0, end));
-    text = end == std::string_view::npos ? std::string_view{} : text.substr(end + 1);
-  }
-  return out;
-}
-
-std::vector<ed25519::public_key> trusted_keys(const std::string& path) {
-  if (path.empty())
-    return {};
-  auto keys = ed25519::public_keys_from_pem(file_text(path));
-  if (!keys)
-    throw command_failure{exit_wrong,
-                          fmt::format("{} holds no Ed25519 public key (PEM), or another besides; "
-                                      "`runledger audit keys` prints the right ones",
-                                      path)};
-  return *std::move(keys);
-}
-
-/// What the auditor brought along: every line must be a tree head.
-void add_brought(const std::string& path, std::vector<replay::kept_head>& to) {
-  const auto text = file_text(path);
-  const auto before = to.size();
-  std::size_t number = 0;
-  for (const auto line : lines_of(text)) {
-    ++number;
-    if (line.empty())
-      continue;
-    auto head = head_from_line(line);
-    if (!head)
-      throw command_failure{
-          exit_wrong, fmt::format("{}, line {}: this is no tree head; lines of DATA/tree-heads are",
-                                  path, number)};
-    to.push_back({fmt::format("{}, line {}", path, number), *std::move(head)});
-  }
-  if (to.size() == before)
-    throw command_failure{exit_wrong, fmt::format("{} holds no tree head", path)};
-}
 
 /// What lies beside the ledger. Half a line at the end is what a crash leaves.
 void add_lying_about(const std::string& folder, std::vector<replay::kept_head>& to,
@@ -80,27 +39,6 @@ void add_lying_about(const std::string& folder, std::vector<replay::kept_head>& 
                 {replay::finding_kind::head_unreadable, 0, {}, 0, -1, place + " is no tree head"});
     }
   }
-}
-
-std::string place_of(const replay::finding& f) {
-  std::string out;
-  if (!f.stream.empty())
-    out += fmt::format("stream {}, ", printable(f.stream.value));
-  if (f.seq > 0)
-    out += fmt::format("seq {}, ", f.seq);
-  if (f.offset >= 0)
-    out += fmt::format("offset {}, ", f.offset);
-  return out.empty() ? "outside of the ledger" : out.substr(0, out.size() - 2);
-}
-
-void print_findings(const replay::verify_report& report) {
-  print(fmt::format("NOT as it was written: {} found. The first bad place: {}\n",
-                    with_commas(report.found), place_of(report.findings.front())));
-  for (const auto& f : report.findings)
-    print(fmt::format("  {:16}  {}: {}\n", replay::to_string(f.kind), place_of(f),
-                      printable(f.what)));
-  if (report.found > report.findings.size())
-    print(fmt::format("  and {} more\n", with_commas(report.found - report.findings.size())));
 }
 
 void print_report(const replay::verify_report& report, const audit_verify_options& asked,
@@ -122,20 +60,9 @@ void print_report(const replay::verify_report& report, const audit_verify_option
   if (asked.blobs)
     print(fmt::format("{} contents of blobs\n", with_commas(report.contents)));
   if (report.found > 0)
-    print_findings(report);
+    print_findings(report.findings, report.found, "outside of the ledger");
   else
     print("OK: nothing was changed, removed, added or moved\n");
-}
-
-void write_finding(json_writer& writer, const replay::finding& f) {
-  writer.begin_object().member("kind", replay::to_string(f.kind));
-  if (!f.stream.empty())
-    writer.member("stream", f.stream.value);
-  if (f.seq > 0)
-    writer.member("seq", f.seq);
-  if (f.offset >= 0)
-    writer.member("partition", f.partition).member("offset", f.offset);
-  writer.member("what", f.what).end_object();
 }
 
 void print_json(const replay::verify_report& report, const std::string& ledger, std::size_t kept,
@@ -154,13 +81,9 @@ void print_json(const replay::verify_report& report, const std::string& ledger, 
       .member("kept_heads", kept)
       .member("kept_heads_matched", report.kept_matched)
       .member("contents", report.contents)
-      .raw_member("seconds", fmt::format("{:.3f}", seconds))
-      .member("found", report.found)
-      .key("findings")
-      .begin_array();
-  for (const auto& f : report.findings)
-    write_finding(writer, f);
-  writer.end_array().end_object();
+      .raw_member("seconds", fmt::format("{:.3f}", seconds));
+  write_findings(writer, report.findings, report.found);
+  writer.end_object();
   print(out + "\n");
 }
 
@@ -171,10 +94,12 @@ void put_behind(replay::verify_report& report, replay::verify_report outside) {
 }
 
 int verify(const audit_verify_options& asked) {
+  if (!asked.bundle.empty())
+    return verify_bundle(
+        {asked.bundle, asked.public_key, brought_heads(asked.against), asked.json});
   replay::verify_options options;
   options.trusted = trusted_keys(asked.public_key);
-  for (const auto& path : asked.against)
-    add_brought(path, options.kept);
+  options.kept = brought_heads(asked.against);
   const offline_ledger ledger{asked};
   replay::verify_report outside;
   if (!ledger.tree_heads().empty())
@@ -207,18 +132,24 @@ void add_audit_verify(CLI::App& noun, command& chosen) {
   auto& verb = add_offline_verb(
       noun, chosen, "verify",
       "Whether a ledger is as it was written: hashes, chains, claims, tree heads", asked, verify);
+  verb.add_option("--bundle", asked->bundle,
+                  "Verify a file of `audit export` instead, far from any ledger")
+      ->excludes(verb.get_option("--data"))
+      ->excludes(verb.get_option("--ledger"));
   verb.add_option("--public-key", asked->public_key,
-                  "PEM file with the only keys that count (else those in the ledger)");
+                  "PEM file with the only keys that count (else those in the ledger or bundle)");
   verb.add_option("--against", asked->against,
                   "File with tree heads that you kept, lines of DATA/tree-heads: the ledger must "
                   "still hold what they cover");
-  verb.add_flag("--blobs", asked->blobs, "Read every content beside the ledger, too");
+  verb.add_flag("--blobs", asked->blobs, "Read every content beside the ledger, too")
+      ->excludes(verb.get_option("--bundle"));
   verb.footer("Exit 0: as it was written. Exit 1: it is not; the first bad place is named. Exit 2: "
               "nothing could be checked.\n"
               "Examples:\n"
               "  runledger audit verify --data /var/lib/runledger\n"
               "  runledger audit verify --ledger sqlite:copy.db --public-key node.pem --against "
-              "head-of-june.jsonl");
+              "head-of-june.jsonl\n"
+              "  runledger audit verify --bundle dispute.jsonl --public-key node.pem");
 }
 
 } // namespace runledger::cli

@@ -1,5 +1,6 @@
 #include "cli/offline_ledger.hpp"
 
+#include "cli/output_file.hpp"
 #include "events/log/file_blob_store.hpp"
 #include "events/log/private_copy.hpp"
 #include "events/log/sqlite_log.hpp"
@@ -20,9 +21,10 @@ namespace fs = std::filesystem;
 
 constexpr std::string_view sqlite_prefix = "sqlite:", kafka_prefix = "kafka:";
 
-/// A command that is ended from outside leaves no copy behind.
+/// A command that is ended from outside leaves no copy behind, and no half of a file.
 extern "C" void end_by_signal(int number) {
   private_copy::remove_now();
+  output_file::remove_now();
   std::signal(number, SIG_DFL);
   std::raise(number);
 }

@@ -1,5 +1,6 @@
 #include "events/cloud_event.hpp"
 
+#include "events/base64.hpp"
 #include "events/json.hpp"
 #include "events/json_writer.hpp"
 
@@ -12,11 +13,8 @@ void text_unless_empty(json_writer& out, std::string_view name, const std::strin
     out.member(name, text);
 }
 
-} // namespace
-
-void append_cloud_event_json(std::string& text, const record& r) {
-  const auto& e = r.event;
-  json_writer out{text};
+/// All that is hashed but the payload, and the hash.
+void write_attributes(json_writer& out, const envelope& e) {
   out.begin_object()
       .member("specversion", "1.0")
       .member("id", e.id())
@@ -33,10 +31,22 @@ void append_cloud_event_json(std::string& text, const record& r) {
   text_unless_empty(out, "traceparent", e.traceparent);
   out.member("datahash", to_hex(e.datahash))
       .member("prevhash", to_hex(e.prevhash))
-      .member("eventhash", to_hex(e.eventhash))
-      .member("partition", r.partition)
-      .member("offset", r.offset)
-      .member("epoch", r.epoch);
+      .member("eventhash", to_hex(e.eventhash));
+}
+
+} // namespace
+
+void append_cloud_event_base64(std::string& text, const envelope& e) {
+  json_writer out{text};
+  write_attributes(out, e);
+  out.member("data_base64", to_base64(e.data)).end_object();
+}
+
+void append_cloud_event_json(std::string& text, const record& r) {
+  const auto& e = r.event;
+  json_writer out{text};
+  write_attributes(out, e);
+  out.member("partition", r.partition).member("offset", r.offset).member("epoch", r.epoch);
   if (!json::parse(e.data)) {
     out.member("data", e.data).end_object();
     return;

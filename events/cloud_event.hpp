@@ -13,4 +13,8 @@ namespace runledger {
 /// becomes a JSON string.
 void append_cloud_event_json(std::string& out, const record& r);
 
+/// The same with the exact bytes of the payload as `data_base64`, and without what stands beside
+/// the envelope: everything that the hashes cover.
+void append_cloud_event_base64(std::string& out, const envelope& e);
+
 } // namespace runledger

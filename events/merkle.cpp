@@ -1,5 +1,7 @@
 #include "events/merkle.hpp"
 
+#include "events/merkle_paths.hpp"
+
 #include <algorithm>
 #include <bit>
 #include <string_view>
@@ -8,9 +10,8 @@ namespace runledger::merkle {
 
 namespace {
 
-/// The largest power of two below n; n > 1.
-std::uint64_t split_of(std::uint64_t n) {
-  return std::bit_floor(n - 1);
+auto hashes_of(const std::vector<std::vector<digest>>& levels) {
+  return [&levels](std::size_t level, std::uint64_t index) { return levels[level][index]; };
 }
 
 } // namespace
@@ -75,12 +76,7 @@ void tree::add(const digest& content) {
 }
 
 digest tree::range(std::uint64_t first, std::uint64_t count) const {
-  if (count == 0)
-    return sha256({});
-  if (std::has_single_bit(count)) // Perfect subtrees begin at a multiple of their size.
-    return levels_[static_cast<std::size_t>(std::countr_zero(count))][first / count];
-  auto left = split_of(count);
-  return node_hash(range(first, left), range(first + left, count - left));
+  return range_hash(hashes_of(levels_), first, count);
 }
 
 digest tree::root(std::uint64_t size) const {
@@ -88,45 +84,11 @@ digest tree::root(std::uint64_t size) const {
 }
 
 std::vector<digest> tree::inclusion(std::uint64_t index, std::uint64_t size) const {
-  std::vector<digest> path;
-  std::uint64_t first = 0;
-  while (size > 1) {
-    auto left = split_of(size);
-    if (index < left) {
-      path.push_back(range(first + left, size - left));
-      size = left;
-    } else {
-      path.push_back(range(first, left));
-      first += left;
-      index -= left;
-      size -= left;
-    }
-  }
-  std::reverse(path.begin(), path.end());
-  return path;
+  return inclusion_path(hashes_of(levels_), index, size);
 }
 
 std::vector<digest> tree::consistency(std::uint64_t old_size, std::uint64_t size) const {
-  std::vector<digest> path;
-  std::uint64_t first = 0;
-  bool is_old_root = true; // The part looked at is the whole old tree, whose root is known.
-  while (old_size < size) {
-    auto left = split_of(size);
-    if (old_size <= left) {
-      path.push_back(range(first + left, size - left));
-      size = left;
-    } else {
-      path.push_back(range(first, left));
-      is_old_root = false;
-      first += left;
-      old_size -= left;
-      size -= left;
-    }
-  }
-  if (!is_old_root)
-    path.push_back(range(first, size));
-  std::reverse(path.begin(), path.end());
-  return path;
+  return consistency_path(hashes_of(levels_), old_size, size);
 }
 
 // -- checking proofs, as RFC 9162 (2.1.3.2 and 2.1.4.2) words it ---------------------------------

@@ -1,7 +1,7 @@
 #include "projections/replay/verify.hpp"
 
-#include "events/log/sqlite_log.hpp"
 #include "projections/replay/partition_check.hpp"
+#include "projections/replay/row_source.hpp"
 
 #include <algorithm>
 
@@ -9,49 +9,8 @@ namespace runledger::replay {
 
 namespace {
 
-constexpr std::size_t page_size = 1024;
+constexpr std::size_t page_size = row_source::page_size;
 constexpr int tries_while_it_grows = 5;
-
-/// Gives the rows of a partition page by page. Those of a file come in records that are used again:
-/// making new ones would cost as much as hashing them.
-class row_source {
-public:
-  row_source(const event_log& log, std::uint32_t partition)
-      : log_(log), file_(dynamic_cast<const sqlite_log*>(&log)), partition_(partition) {}
-
-  /// Hands over the rows from `from` to before `end`. How many; 0: there are no more.
-  template <class Take>
-  result<std::size_t, read_error> page(std::int64_t from, std::int64_t end, Take&& take) {
-    std::size_t taken = 0;
-    auto hand_over = [&](const record& r) {
-      bool wanted = r.offset < end;
-      if (wanted)
-        take(r), ++taken;
-      return wanted;
-    };
-    if (file_ != nullptr) {
-      rows_.resize(page_size);
-      auto count = file_->read_rows(from, rows_);
-      if (!count)
-        return count.error();
-      for (std::size_t i = 0; i < *count && hand_over(rows_[i]); ++i) {
-      }
-      return taken;
-    }
-    auto records = log_.read_partition(partition_, from, page_size);
-    if (!records)
-      return records.error();
-    for (std::size_t i = 0; i < records->size() && hand_over(*(*records)[i]); ++i) {
-    }
-    return taken;
-  }
-
-private:
-  const event_log& log_;
-  const sqlite_log* file_;
-  std::uint32_t partition_;
-  std::vector<record> rows_;
-};
 
 /// False: the partition cannot be read.
 bool scan(row_source& from, std::int64_t end, partition_check& check, const verify_options& options,
@@ -154,6 +113,10 @@ std::string_view to_string(finding_kind kind) {
       return "unfinished_index";
     case finding_kind::blob:
       return "blob";
+    case finding_kind::bundle:
+      return "bundle";
+    case finding_kind::bundle_digest:
+      return "bundle_digest";
   }
   return "unknown";
 }

@@ -31,6 +31,8 @@ enum class finding_kind : std::uint8_t {
   foreign_head,     ///< A head that was brought along is of another ledger or partition.
   unfinished_index, ///< Differs from the streams' last events.
   blob,             ///< A content that an event names is missing or another.
+  bundle,           ///< A line that cannot stand there in a bundle.
+  bundle_digest,    ///< Some line of the bundle is not the one that was written.
 };
 std::string_view to_string(finding_kind kind);
 
