@@ -144,7 +144,8 @@ int export_sheet(const audit_export_options& asked, const offline_ledger& ledger
         .end_object();
     print(out + "\n");
   } else {
-    print(fmt::format("{}: {} lines\n", asked.out, with_commas(*lines)));
+    print(
+        fmt::format("{}: {} {}\n", asked.out, with_commas(*lines), *lines == 1 ? "line" : "lines"));
   }
   return exit_done;
 }

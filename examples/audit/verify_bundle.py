@@ -120,20 +120,19 @@ class Bundle:
              and set(event) <= {*HASHED, "eventhash", "data_base64"}, at + "this is no event")
         stream, seq, asked = event["subject"], int(event["sequence"]), self.asked
         need(event["id"] == f"{stream}:{seq}" == f"{stream}:{event['sequence']}", at + "its id is another")
+        known, before = stream in self.streams, self.streams.get(stream, (0, "0" * 64))
+        last_leaf, last_offset = self.places.get(partition, (-1, -1))
+        self.streams[stream], self.places[partition] = (seq, event["eventhash"]), (leaf, offset)
         own = sha256(canonical(b"runledger-event-1", HASHED, event))
         need(own.hex() == event["eventhash"], at + "it was changed")
         need(sha256(from_base64(event["data_base64"])).hex() == event["datahash"], at + "its data was changed")
         need(asked.get("session") in (None, event["partitionkey"])
              and asked.get("workspace") in (None, event["source"][len("/runledger/"):])
              and stream in (asked.get("run", stream), asked.get("session")), at + "it was not asked for")
-        if stream in self.streams or seq == 1 or not {"since", "until"} & set(asked):
-            before = self.streams.get(stream, (0, "0" * 64))
-            need((seq - 1, event["prevhash"]) == before, at + "it does not follow the event before it")
-        self.streams[stream] = (seq, event["eventhash"])
-        last_leaf, last_offset = self.places.get(partition, (-1, -1))
+        need((seq - 1, event["prevhash"]) == before or not known and seq > 1 and {"since", "until"} & set(asked),
+             at + "it does not follow the event before it")
         need(leaf > last_leaf and offset > last_offset, at + "it does not stand behind the event before it")
         need(last_leaf in (-1, leaf - 1) or not set(asked) <= {"since", "until"}, at + "events before it are gone")
-        self.places[partition] = (leaf, offset)
         head = self.newest.get(partition)
         covered = head is not None and leaf < head["tree_size"]
         need(covered == (path is not None), at + "it has no proof, or one that belongs to no tree head")
@@ -189,8 +188,8 @@ def main():
     except (OSError, ValueError, AssertionError) as error:
         print(f"{asked.bundle} cannot be checked: {error}", file=sys.stderr)
         return 2
-    print(f"ledger {bundle.ledger}, asked for {json.dumps(bundle.asked)}: {bundle.counts['events']} events, of which"
-          f" {bundle.counts['unsigned_events']} are chained only, because no tree head covers them")
+    print(f"ledger {bundle.ledger}, asked for {json.dumps(bundle.asked)}: {bundle.counts['events']} events;"
+          f" {bundle.counts['unsigned_events']} of them are chained only (no tree head covers them)")
     print(*(["NOT as it was written:", *found] if found else ["OK"]), sep="\n")
     return 1 if found else 0
 

@@ -335,12 +335,12 @@ private:
       return add(finding_kind::bundle, e, "this is no event");
     add_unless(report_.asked.holds(e.stream(), e.text("partitionkey"), workspace_of(e)),
                finding_kind::bundle, e, "the event is not of what was asked for");
-    if (sha256(e.data) != e.datahash)
-      add(finding_kind::damaged, e, "its data was changed: datahash is another");
-    else if (e.computed_hash() != e.eventhash)
-      add(finding_kind::damaged, e, "it was changed: eventhash is another");
+    const bool whole = sha256(e.data) == e.datahash && e.computed_hash() == e.eventhash;
+    add_unless(whole, finding_kind::damaged, e,
+               sha256(e.data) != e.datahash ? "its data was changed: datahash is another"
+                                            : "it was changed: eventhash is another");
     check_chain(e);
-    check_place(e);
+    check_place(e, whole);
   }
   void add_unless(bool right, finding_kind kind, const told_event& e, std::string what) {
     if (!right)
@@ -369,7 +369,7 @@ private:
   }
 
   /// Its place in the tree. What stands behind the newest head is told, and counted as such.
-  void check_place(const told_event& e) {
+  void check_place(const told_event& e, bool whole) {
     auto& p = partitions_[e.partition];
     if (p.begun && (e.leaf <= p.leaf || e.offset <= p.offset))
       add(finding_kind::refused, e, "it does not stand behind the event before it");
@@ -388,8 +388,8 @@ private:
     if (!merkle::verify_inclusion(e.eventhash, e.leaf, p.newest->tree_size, *e.path,
                                   p.newest->root))
       return add(finding_kind::other_events, e, "the signed tree holds another event at this leaf");
-    ++report_.signed_events;
-    report_.kept_events += e.leaf < p.kept_size;
+    report_.signed_events += whole;
+    report_.kept_events += whole && e.leaf < p.kept_size;
   }
 
   const bundle_check_options& options_;

@@ -36,7 +36,7 @@ protected:
     ASSERT_TRUE(w.start());
     const auto ended = w.finish(R"([["step","a",1],["usage","0.250001",120,30],["step","b",2]])");
     run = ended["id"], session = ended["session_id"];
-    ASSERT_EQ(w.finish(R"([["usage","1.5",1,1],["error","=HYPERLINK(\"x\")"]])")["status"],
+    ASSERT_EQ(w.finish(R"x([["usage","1.5",1,1],["error","=HYPERLINK(\"x\")"]])x")["status"],
               "failed");
     ASSERT_TRUE(eventually([&] {
       return w.events_of("session.turn_ended") == 2 && number(verified(), "unsigned_events") == 0;
@@ -155,6 +155,7 @@ TEST_F(audit_export, a_changed_bundle_is_told) {
   const auto by_script = script_check();
   EXPECT_EQ(by_script.exit_code, 1) << by_script.out;
   EXPECT_THAT(by_script.out, HasSubstr(fmt::format("stream {}, seq 2, offset ", run)));
+  EXPECT_THAT(by_script.out, Not(HasSubstr("seq 3"))) << "one change is told once";
 
   put(sound.substr(0, sound.size() / 2));
   EXPECT_EQ(check().exit_code, 2);
@@ -260,7 +261,7 @@ TEST_F(audit_export, tables_say_what_the_api_says) {
               AllOf(HasSubstr("day,workspace,agent_id,agent,model,category,reports,tokens_in,"
                               "tokens_out,cost_usd\r\n"),
                     HasSubstr(",2,121,31,1.750001\r\n")));
-  EXPECT_EQ(take("--format runs-csv --run " + run, "one.csv").out, out / "one.csv" + ": 1 lines\n");
+  EXPECT_EQ(take("--format runs-csv --run " + run, "one.csv").out, out / "one.csv" + ": 1 line\n");
 }
 
 // Goal: the docs print the script that the tests run, and it is as short as they say.

@@ -202,6 +202,10 @@ TEST_F(bundle_test, names_the_place) {
   });
   const auto begin = lines[at].find("\"principal\":\"") + 13;
   lines[at].insert(begin, "x");
+  const auto report = check_of(bundle_from(lines));
+  ASSERT_TRUE(report);
+  EXPECT_EQ(report->found, 1u) << "one change is told once";
+  EXPECT_EQ(report->signed_events, report->events - 1) << "what was changed is not signed";
   const auto f = first_of(bundle_from(lines));
   EXPECT_EQ(f.kind, finding_kind::damaged);
   EXPECT_EQ(f.stream.value, run.value);
