@@ -132,8 +132,8 @@ const char* const attributes[] = {"id",        "source",       "type",       "su
                                   "sequence",  "partitionkey", "principal",  "datahash", "prevhash",
                                   "eventhash", "data_base64",  "causationid"};
 
-/// Changes whose traces a forger removes as well as he can.
-std::vector<mutation> forged() {
+/// Changes of events whose traces a forger removes as well as he can.
+std::vector<mutation> forged_events() {
   return {
       {"an attribute", true,
        [](changed_bundle& b) {
@@ -180,6 +180,12 @@ std::vector<mutation> forged() {
          line.insert(line.find("\"source\""), R"("principal":"key_x",)");
          return true;
        }},
+  };
+}
+
+/// Likewise: events that are moved, and what vouches for them.
+std::vector<mutation> forged_order_and_heads() {
+  return {
       {"an inner event is gone", true,
        [](changed_bundle& b) {
          const auto i = b.some_inner_event();
@@ -242,8 +248,8 @@ std::vector<mutation> forged() {
 const std::vector<mutation>& mutations() {
   static const auto all = [] {
     auto out = clumsy();
-    for (auto& more : forged())
-      out.push_back(more);
+    for (const auto& more : {forged_events(), forged_order_and_heads()})
+      out.insert(out.end(), more.begin(), more.end());
     return out;
   }();
   return all;
