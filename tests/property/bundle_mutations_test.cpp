@@ -348,7 +348,7 @@ void change_one(std::uint64_t seed, std::map<std::string, int>& done) {
 }
 
 TEST(bundle_mutations, are_all_found_by_both_verifiers) {
-  const auto wanted = number_from_environment("BUNDLE_MUTATIONS", 2'000);
+  const auto wanted = number_from_environment("BUNDLE_MUTATIONS", 1'000);
   std::map<std::string, int> done;
   for_each_seed(1, wanted / mutations_of_a_bundle,
                 [&](std::uint64_t seed) { change_one(seed, done); });
