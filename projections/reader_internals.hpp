@@ -11,14 +11,17 @@ namespace runledger::views {
 
 /// What queries share: the connection, its statements, and the ledger behind the rows.
 struct view_reader::internals {
+  const std::string path;
+  replaced_file* const replaced;
   sqlite::connection db;
+  std::uint64_t seen = 0; ///< Replacements, when `db` was opened.
   const event_log& log;
   const blob_store* blobs;
   std::unordered_map<const char*, query> statements; ///< By the address of their literal.
   std::unordered_map<std::string, query> composed;
 
-  internals(sqlite::connection opened, const event_log& l, const blob_store* b)
-      : db(std::move(opened)), log(l), blobs(b) {}
+  internals(std::string file, const event_log& l, const blob_store* b, replaced_file* r)
+      : path(std::move(file)), replaced(r), log(l), blobs(b) {}
 
   /// The statement of a string literal, prepared at its first use. Throws sqlite::error.
   query& use(const char* sql) {
@@ -36,6 +39,14 @@ struct view_reader::internals {
     return found->second;
   }
 
+  /// Before each question: the file as it is now. Throws sqlite::error.
+  void follow() {
+    if (replaced != nullptr && replaced->count.load(std::memory_order_acquire) != seen)
+      open_file();
+  }
+  /// Throws sqlite::error; what was open stays then.
+  void open_file();
+
   /// The record at a place. Throws read_error.
   record_ptr record_at(place p) const;
   /// A payload's JSON. Throws read_error.
@@ -52,6 +63,7 @@ struct view_reader::internals {
 template <class A, class Ask>
 answer<A> ask(view_reader& reader, Ask&& question) {
   try {
+    reader.inside().follow();
     return answer<A>{boost::system::in_place_value, question(reader.inside())};
   } catch (const sqlite::error& e) {
     return read_error{read_error::kind::unavailable, {}, 0, -1, e.message};

@@ -251,7 +251,16 @@ void append_projection_json(std::string& text, const projection_status& one) {
         .member("offset", offset_of(p.at))
         .member("reason", p.reason)
         .end_object();
-  out.end_array().end_object();
+  out.end_array();
+  if (one.rebuild) {
+    out.key("rebuild").begin_object();
+    if (one.rebuild->under_way)
+      out.member("done", one.rebuild->done).member("total", one.rebuild->total);
+    else
+      out.member("failure", one.rebuild->failure);
+    out.end_object();
+  }
+  out.end_object();
 }
 
 } // namespace runledger::views

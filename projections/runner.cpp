@@ -1,5 +1,7 @@
 #include "projections/runner.hpp"
 
+#include "projections/online_rebuild.hpp"
+
 #include "projections/view_store.hpp"
 
 #include <algorithm>
@@ -52,6 +54,8 @@ struct view_runner::state {
   std::function<void(const change_set&)> listener;
   std::thread thread;
   std::atomic<bool> stopping{false};
+  online_rebuild beside;
+  replaced_file replaced;
   std::vector<std::atomic<std::int64_t>> positions;
 
   std::mutex mutex; ///< Guards what follows.
@@ -68,7 +72,10 @@ struct view_runner::state {
   std::size_t last_batch = 0; ///< Events in it.
 
   state(event_log& l, runner_options o)
-      : log(l), options(std::move(o)), positions(l.partition_count()) {}
+      : log(l),
+        options(std::move(o)),
+        beside(options.path, l, [bell = bell] { bell->ring(); }),
+        positions(l.partition_count()) {}
 
   bool reached(const waiter& w) const {
     return std::ranges::all_of(w.targets, [&](const auto& target) {
@@ -109,7 +116,7 @@ struct view_runner::state {
 
   void wait_for_work() {
     bell->idle.store(true, std::memory_order_seq_cst);
-    while (!stopping && !behind())
+    while (!stopping && !behind() && !beside.waits())
       sleep_until(std::nullopt);
     bell->idle.store(false, std::memory_order_relaxed);
   }
@@ -126,10 +133,15 @@ struct view_runner::state {
 
   std::optional<std::string> open_store() {
     if (auto why = distrust(options.path, log)) {
-      auto rebuilt = rebuild(options.path, log, [this] { return stopping.load(); });
-      if (!rebuilt)
-        return rebuilt.error();
+      auto made = views::rebuild(options.path, log, {[this] { return stopping.load(); }, {}});
+      if (!made)
+        return made.error();
     }
+    remove_beside(options.path); // Of a rebuild that nobody goes on with.
+    return open_live();
+  }
+
+  std::optional<std::string> open_live() {
     if (auto done = unmark_clean(options.path); !done)
       return done.error();
     auto opened = view_store::open(options.path, writing::live);
@@ -240,13 +252,45 @@ struct view_runner::state {
         continue;
       }
       delay = first_retry;
+      if (beside.waits())
+        replace();
       wait_for_work();
       keep_pace();
     }
     close();
   }
 
+  // Replacing.
+
+  /// The file beside is nearly as far as the live one: goes the rest, and takes its place.
+  void replace() {
+    offsets reached;
+    for (const auto& each : positions)
+      reached.push_back(each.load(std::memory_order_relaxed));
+    std::unique_lock<std::shared_mutex> alone;
+    const auto done = beside.finish(reached, [&] {
+      alone = std::unique_lock{replaced.turn};
+      store.reset();
+    });
+    if (!store) {
+      auto why = open_live();
+      report(why);
+      if (why) {
+        alone = {};
+        open(); // Until it can be opened again.
+      }
+      replaced.count.fetch_add(1, std::memory_order_release);
+    }
+    alone = {};
+    change_set everything;
+    everything.keys = everything.workspaces = true;
+    if (done && listener)
+      listener(everything);
+    beside.ended(done);
+  }
+
   void close() {
+    beside.stop();
     if (!store)
       return;
     auto synced = store->sync();
@@ -265,6 +309,10 @@ view_runner::~view_runner() {
 
 void view_runner::on_change(std::function<void(const change_set&)> listener) {
   state_->listener = std::move(listener);
+}
+
+void view_runner::on_rebuilt(std::function<void(const result<rebuilt, std::string>&)> listener) {
+  state_->beside.on_end(std::move(listener));
 }
 
 void view_runner::start() {
@@ -321,6 +369,18 @@ void view_runner::when_caught_up(std::function<void()> done) {
   for (std::uint32_t p = 0; p < state_->positions.size(); ++p)
     w.targets.emplace_back(p, state_->log.end_offset(p));
   state_->wait(std::move(w));
+}
+
+bool view_runner::rebuild() {
+  return state_->ready && state_->beside.start();
+}
+
+rebuild_status view_runner::rebuilding() const {
+  return state_->beside.status();
+}
+
+replaced_file& view_runner::replaced() {
+  return state_->replaced;
 }
 
 std::optional<std::string> view_runner::failure() const {

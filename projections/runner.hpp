@@ -3,6 +3,8 @@
 #include "events/log/event_log.hpp"
 #include "events/result.hpp"
 #include "projections/projection.hpp"
+#include "projections/rebuild.hpp"
+#include "projections/replaced_file.hpp"
 
 #include <chrono>
 #include <cstdint>
@@ -68,6 +70,17 @@ public:
 
   /// Why the views stand still, if they do.
   std::optional<std::string> failure() const;
+
+  /// Called after each rebuild(), on a thread of the runner's; a failure is one sentence. Before
+  /// start().
+  void on_rebuilt(std::function<void(const result<rebuilt, std::string>&)> listener);
+  /// Begins to fold the ledger anew into a file beside, on a thread of its own, while the live
+  /// views go on; it takes their place once it is as far as they are. False: one is under way
+  /// already. If it fails, the live views stay as they are. stop() ends it.
+  bool rebuild();
+  rebuild_status rebuilding() const;
+  /// For readers, to follow (view_reader::open).
+  replaced_file& replaced();
 
 private:
   struct state;

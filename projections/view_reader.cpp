@@ -9,18 +9,49 @@ namespace runledger::views {
 view_reader::view_reader(std::unique_ptr<internals> i) : internals_(std::move(i)) {}
 view_reader::~view_reader() = default;
 
-answer<std::unique_ptr<view_reader>>
-view_reader::open(const std::string& path, const event_log& log, const blob_store* blobs) {
+namespace {
+
+result<sqlite::connection, sqlite::error> open_for_questions(const std::string& path) {
   // Read and write, although it only reads: a file whose write-ahead log nobody has open cannot be
   // opened otherwise.
   auto db = sqlite::connection::open(path, sqlite::open_mode::read_write);
   if (!db)
-    return read_error{read_error::kind::unavailable, {}, 0, -1, db.error().message};
+    return db;
   if (auto done = db->exec("PRAGMA query_only=ON; PRAGMA cache_size=-8192; PRAGMA mmap_size=0;");
       !done)
-    return read_error{read_error::kind::unavailable, {}, 0, -1, done.error().message};
-  return std::unique_ptr<view_reader>{
-      new view_reader{std::make_unique<internals>(std::move(*db), log, blobs)}};
+    return done.error();
+  // Its side files are opened with the first look.
+  if (auto looked = db->query_integer("SELECT count(*) FROM sqlite_schema"); !looked)
+    return looked.error();
+  return db;
+}
+
+} // namespace
+
+answer<std::unique_ptr<view_reader>> view_reader::open(const std::string& path,
+                                                       const event_log& log,
+                                                       const blob_store* blobs,
+                                                       replaced_file* replaced) {
+  auto in = std::make_unique<internals>(path, log, blobs, replaced);
+  try {
+    in->open_file();
+  } catch (const sqlite::error& e) {
+    return read_error{read_error::kind::unavailable, {}, 0, -1, e.message};
+  }
+  return std::unique_ptr<view_reader>{new view_reader{std::move(in)}};
+}
+
+void view_reader::internals::open_file() {
+  std::shared_lock<std::shared_mutex> turn;
+  if (replaced != nullptr)
+    turn = std::shared_lock{replaced->turn};
+  auto opened = open_for_questions(path);
+  if (!opened)
+    throw opened.error();
+  statements.clear();
+  composed.clear();
+  db = std::move(*opened);
+  seen = replaced != nullptr ? replaced->count.load(std::memory_order_acquire) : 0;
 }
 
 record_ptr view_reader::internals::record_at(place p) const {

@@ -2,6 +2,7 @@
 
 #include "events/log/event_log.hpp"
 #include "events/result.hpp"
+#include "projections/replaced_file.hpp"
 #include "projections/rows.hpp"
 
 #include <memory>
@@ -25,8 +26,11 @@ using answer = result<T, read_error>;
 class view_reader {
 public:
   /// `path`: the file of a view_store that is open or was closed. Opens it read-only.
+  /// `replaced`: where the file may be replaced by another (view_runner::replaced), which the next
+  /// question then opens; it must outlive the reader.
   static answer<std::unique_ptr<view_reader>> open(const std::string& path, const event_log& log,
-                                                   const blob_store* blobs);
+                                                   const blob_store* blobs,
+                                                   replaced_file* replaced = nullptr);
   ~view_reader();
   view_reader(const view_reader&) = delete;
   view_reader& operator=(const view_reader&) = delete;

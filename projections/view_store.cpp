@@ -32,8 +32,23 @@ constexpr const char* live_pragmas =
     "PRAGMA journal_mode=WAL; PRAGMA synchronous=OFF; PRAGMA wal_autocheckpoint=4000; "
     "PRAGMA journal_size_limit=67108864; PRAGMA cache_size=-16384; PRAGMA temp_store=MEMORY;";
 constexpr const char* bulk_pragmas =
+    "PRAGMA locking_mode=EXCLUSIVE; PRAGMA journal_mode=TRUNCATE; PRAGMA synchronous=OFF; "
+    "PRAGMA cache_size=-32768; PRAGMA temp_store=MEMORY;";
+constexpr const char* scratch_pragmas =
     "PRAGMA journal_mode=OFF; PRAGMA synchronous=OFF; PRAGMA locking_mode=EXCLUSIVE; "
     "PRAGMA cache_size=-32768; PRAGMA temp_store=MEMORY;";
+
+const char* pragmas_for(writing mode) {
+  switch (mode) {
+    case writing::live:
+      return live_pragmas;
+    case writing::bulk:
+      return bulk_pragmas;
+    case writing::scratch:
+      break;
+  }
+  return scratch_pragmas;
+}
 
 } // namespace
 
@@ -49,7 +64,7 @@ struct view_store::internals {
   query begin, commit, insert_position, update_position;
 
   internals(sqlite::connection opened, writing how) : db(std::move(opened)), mode(how) {
-    run_sql(db, mode == writing::live ? live_pragmas : bulk_pragmas);
+    run_sql(db, pragmas_for(mode));
     auto tables = db.query_integer("SELECT count(*) FROM sqlite_schema");
     if (!tables)
       throw tables.error();
@@ -137,7 +152,7 @@ view_store::~view_store() = default;
 
 result<std::unique_ptr<view_store>, sqlite::error> view_store::open(const std::string& path,
                                                                     writing mode) {
-  if (mode == writing::bulk)
+  if (mode == writing::scratch)
     remove_database(path);
   auto db = sqlite::connection::open(path, sqlite::open_mode::create);
   if (!db)
@@ -184,7 +199,15 @@ std::int64_t view_store::next_offset(std::uint32_t partition) const {
 
 result<void, sqlite::error> view_store::finish_bulk() {
   try {
-    run_sql(internals_->db, schema_list_indexes);
+    auto made = internals_->db.query_integer(
+        "SELECT count(*) FROM sqlite_schema WHERE name = 'sessions_listed'");
+    if (!made)
+      return made.error();
+    if (made->value_or(0) == 0) { // All or none, if the process dies.
+      run_sql(internals_->db, "BEGIN");
+      run_sql(internals_->db, schema_list_indexes);
+      run_sql(internals_->db, "COMMIT");
+    }
     run_sql(internals_->db, "PRAGMA locking_mode=NORMAL; PRAGMA journal_mode=WAL;");
     return {};
   } catch (const sqlite::error& e) {

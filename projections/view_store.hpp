@@ -17,14 +17,16 @@ namespace runledger::views {
 
 /// How a file of views is written.
 enum class writing : std::uint8_t {
-  live, ///< Beside readers: write-ahead log, one transaction per batch.
-  bulk  ///< A new file that nobody reads yet and that is thrown away if the process dies.
+  live,   ///< Beside readers: write-ahead log, one transaction per batch.
+  bulk,   ///< A file that nobody reads yet: large transactions, list indexes last. If the process
+          ///< dies, it holds what was committed.
+  scratch ///< A new file for one look, without list indexes; worthless if the process dies.
 };
 
 /// The views' file and the folds behind it (the contract: projection.hpp). One thread at a time.
 class view_store {
 public:
-  /// `live` opens what is there, or makes an empty file; `bulk` makes an empty file in place of
+  /// Opens what is there, or makes an empty file; `scratch` makes an empty file in place of
   /// whatever is there.
   static result<std::unique_ptr<view_store>, sqlite::error> open(const std::string& path,
                                                                  writing mode);
@@ -42,6 +44,7 @@ public:
   std::int64_t next_offset(std::uint32_t partition) const;
 
   /// Completes a bulk file: list indexes, write-ahead log from now on, everything in the one file.
+  /// It may be folded into afterwards.
   result<void, sqlite::error> finish_bulk();
   /// Syncs everything into the one file, for a clean end. False: a reader was in the way.
   result<bool, sqlite::error> sync();
@@ -65,12 +68,6 @@ result<std::map<std::string, std::string>, sqlite::error> dump(const std::string
 /// versions of this binary, the machine's boot (a file is not synced while it grows) and the
 /// records that it says it has folded.
 std::optional<std::string> distrust(const std::string& path, const event_log& log);
-
-/// Folds the whole ledger, up to its end as it is now, into a new file beside `path`, and puts it
-/// in its place. Nobody may have the file open. `stop` is asked between batches; true ends it.
-/// Gives the number of records, or a sentence for the operator; the old file stays then.
-result<std::uint64_t, std::string> rebuild(const std::string& path, const event_log& log,
-                                           const std::function<bool()>& stop = {});
 
 /// Marks the file as cleanly ended (it and the mark are synced), or takes the mark away before the
 /// file grows.

@@ -53,7 +53,8 @@ bool take_lock(int fd) { // On false errno says why.
 
 } // namespace
 
-result<data_folder_lock, std::string> data_folder_lock::acquire(const std::string& folder) {
+result<data_folder_lock, std::string> data_folder_lock::acquire(const std::string& folder,
+                                                                bool* in_use) {
   std::error_code made;
   if (!std::filesystem::exists(folder, made)) {
     std::filesystem::create_directories(folder, made);
@@ -68,6 +69,8 @@ result<data_folder_lock, std::string> data_folder_lock::acquire(const std::strin
   if (!take_lock(fd)) {
     if (errno != EWOULDBLOCK)
       return "the data folder " + folder + " cannot be locked: " + error_text(errno);
+    if (in_use != nullptr)
+      *in_use = true;
     return "the data folder " + folder + " is in use by another server (pid " + read_owner(fd)
            + ")";
   }

@@ -11,8 +11,9 @@ namespace runledger {
 class data_folder_lock {
 public:
   /// Creates the folder (0700) if it is not there. An error is one sentence for the operator; if
-  /// another server holds the folder it names that server's pid.
-  static result<data_folder_lock, std::string> acquire(const std::string& folder);
+  /// another server holds the folder it names that server's pid, and `in_use` is set.
+  static result<data_folder_lock, std::string> acquire(const std::string& folder,
+                                                       bool* in_use = nullptr);
 
   data_folder_lock(data_folder_lock&& other) noexcept;
   data_folder_lock& operator=(data_folder_lock&& other) noexcept;

@@ -1,6 +1,7 @@
 #include "projections/queries/projections_status.hpp"
 
 #include "projections/reader_internals.hpp"
+#include "projections/view_names.hpp"
 
 #include <algorithm>
 
@@ -22,10 +23,9 @@ answer<std::vector<projection_status>> projections_status(view_reader& reader) {
     all.lag = std::max<std::int64_t>(0, end - all.position);
     all.state = all.lag == 0 ? "live" : "behind";
     std::vector<projection_status> out;
-    for (const char* name :
-         {"runs", "sessions", "timeline", "agents", "workers", "keys", "workspaces"}) {
+    for (const auto& view : all_views()) {
       out.push_back(all);
-      out.back().name = name;
+      out.back().name = view.name;
     }
     auto& q = in.use("SELECT entity, view, stream, seq, at, reason FROM parked "
                      "ORDER BY view, entity");

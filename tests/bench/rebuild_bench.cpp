@@ -4,11 +4,13 @@
 
 #include "events/log/memory_log.hpp"
 #include "events/log/sqlite_log.hpp"
+#include "projections/compare.hpp"
 #include "projections/queries/agents.hpp"
 #include "projections/queries/list_runs.hpp"
 #include "projections/queries/run_by_id.hpp"
 #include "projections/queries/session_by_id.hpp"
 #include "projections/queries/session_timeline.hpp"
+#include "projections/rebuild.hpp"
 #include "projections/render.hpp"
 #include "projections/view_store.hpp"
 #include "tests/support/history.hpp"
@@ -144,11 +146,26 @@ void measure_rebuild(const std::string& path, const event_log& log) {
     }
     struct stat file {};
     ::stat(path.c_str(), &file);
-    auto count = static_cast<double>(*rebuilt);
+    auto count = static_cast<double>(rebuilt->events);
     std::printf("rebuild: %.0f events in %.2f s = %.0f k/s; cpu %.2f s = %.0f k/s; file %.1f MB\n",
                 count, took, count / took / 1000, cpu, count / cpu / 1000,
                 static_cast<double>(file.st_size) / 1e6);
   }
+}
+
+/// The comparison of the views at `path` with the ledger, as `replay rebuild --check` makes it.
+void measure_check(const std::string& path, const event_log& log) {
+  stopwatch watch;
+  auto report = views::check(path, log, {{}, path + ".check", {}});
+  auto took = watch.wall();
+  if (!report || report->found.first) {
+    std::fprintf(stderr, "%s\n",
+                 report ? views::to_text(*report->found.first).c_str() : report.error().c_str());
+    std::exit(1);
+  }
+  std::printf("check: %.0f events, %.0f rows in %.2f s = %.0f k events/s\n",
+              static_cast<double>(report->events), static_cast<double>(report->found.rows), took,
+              static_cast<double>(report->events) / took / 1000);
 }
 
 /// The cost of an event when commits hold `batch` of them.
@@ -244,8 +261,10 @@ int main(int argc, char** argv) {
   std::printf("%lu events in the ledger (%s)\n", events, in_file ? "sqlite" : "memory");
   auto path = folder.path() + "/views.db";
   auto wanted = [&](const char* part) { return argc <= 3 || std::strcmp(argv[3], part) == 0; };
-  if (wanted("rebuild"))
+  if (wanted("rebuild")) {
     measure_rebuild(path, *log);
+    measure_check(path, *log);
+  }
   if (wanted("live"))
     for (std::size_t batch : {1, 16, 64, 256, 1024})
       measure_live(folder.path() + "/live" + std::to_string(batch) + ".db", *log, batch, 50'000);

@@ -5,6 +5,7 @@
 #include "projections/queries/run_by_id.hpp"
 #include "projections/queries/session_by_id.hpp"
 #include "projections/queries/session_timeline.hpp"
+#include "projections/rebuild.hpp"
 #include "projections/render.hpp"
 #include "projections/view_store.hpp"
 #include "tests/support/random_history.hpp"

@@ -1,5 +1,6 @@
 #include "projections/runner.hpp"
 
+#include "projections/compare.hpp"
 #include "projections/queries/run_by_id.hpp"
 #include "tests/unit/projections/view_fixture.hpp"
 
@@ -238,6 +239,95 @@ TEST_F(runner_test, skipped_records_are_passed) {
   accept_run();
   wait_caught_up();
   EXPECT_EQ(runner->position(), log.end_offset(0));
+}
+
+// Goal: a rebuild beside mends what is wrong in the file while readers read and writers write; a
+// reader that was open before sees every write before its question, all the time.
+TEST_F(runner_test, rebuilds_beside_readers_and_writers) {
+  for (int i = 0; i < 4000; ++i)
+    accept_run();
+  start();
+  wait_ready();
+  {
+    auto db = sqlite::connection::open(path, sqlite::open_mode::read_write);
+    ASSERT_TRUE(db->exec("UPDATE runs SET cost_micro_usd = 7"));
+  }
+  auto opened = views::view_reader::open(path, log, nullptr, &runner->replaced());
+  ASSERT_TRUE(opened);
+  auto& reader = **opened;
+  const auto first = inode();
+  ASSERT_TRUE(runner->rebuild());
+  int reads = 0;
+  for (const auto until = std::chrono::steady_clock::now() + deadline;
+       runner->rebuilding().under_way && std::chrono::steady_clock::now() < until; ++reads) {
+    EXPECT_FALSE(runner->rebuild()) << "one at a time";
+    const auto run = accept_run();
+    wait_caught_up();
+    auto found = views::run_by_id(reader, facts.workspace, run.value);
+    ASSERT_TRUE(found && *found) << reads;
+    EXPECT_EQ(count((*found)->cost), 0);
+  }
+  EXPECT_FALSE(runner->rebuilding().under_way);
+  EXPECT_EQ(runner->rebuilding().failure, "");
+  EXPECT_GT(reads, 3);
+  EXPECT_NE(inode(), first);
+  EXPECT_EQ(runner->replaced().count, 1u);
+  const auto run = accept_run();
+  wait_caught_up();
+  auto found = views::run_by_id(reader, facts.workspace, run.value);
+  ASSERT_TRUE(found && *found);
+  EXPECT_TRUE(runner->rebuild()) << "and again";
+  auto until = std::chrono::steady_clock::now() + deadline;
+  while (runner->rebuilding().under_way && std::chrono::steady_clock::now() < until)
+    std::this_thread::yield();
+  runner->stop();
+  const auto checked = views::check(path, log, {{}, path + ".check", {}});
+  ASSERT_TRUE(checked) << checked.error();
+  EXPECT_FALSE(checked->found.first) << views::to_text(*checked->found.first);
+  EXPECT_EQ(checked->lag, 0);
+}
+
+// Goal: stopping ends a rebuild at whatever point it is, and leaves no file beside the views, which
+// are right.
+TEST_F(runner_test, stops_during_a_rebuild) {
+  for (int i = 0; i < 500; ++i)
+    accept_run();
+  for (int i = 0; i < 12; ++i) {
+    start();
+    wait_ready();
+    ASSERT_TRUE(runner->rebuild());
+    for (int work = 0; work < i * 10; ++work)
+      accept_run();
+    runner->stop();
+    EXPECT_FALSE(std::filesystem::exists(path + ".new"));
+    const auto checked = views::check(path, log, {{}, path + ".check", {}});
+    ASSERT_TRUE(checked) << checked.error();
+    EXPECT_FALSE(checked->found.first) << i;
+  }
+}
+
+// Goal: a rebuild that cannot be written is told, and the live views go on.
+TEST_F(runner_test, rebuild_in_vain) {
+  accept_run();
+  start();
+  wait_ready();
+  std::filesystem::create_directories(path + ".new/in the way");
+  ASSERT_TRUE(runner->rebuild());
+  auto until = std::chrono::steady_clock::now() + deadline;
+  while (runner->rebuilding().under_way && std::chrono::steady_clock::now() < until)
+    std::this_thread::yield();
+  EXPECT_NE(runner->rebuilding().failure.find("cannot be written"), std::string::npos)
+      << runner->rebuilding().failure;
+  EXPECT_EQ(runner->replaced().count, 0u);
+  accept_run();
+  wait_caught_up();
+  std::filesystem::remove_all(path + ".new");
+  ASSERT_TRUE(runner->rebuild());
+  until = std::chrono::steady_clock::now() + deadline;
+  while (runner->rebuilding().under_way && std::chrono::steady_clock::now() < until)
+    std::this_thread::yield();
+  EXPECT_EQ(runner->rebuilding().failure, "");
+  EXPECT_EQ(runner->replaced().count, 1u);
 }
 
 // Goal: stopping while readers wait and writers write ends at once and drops the waiters.

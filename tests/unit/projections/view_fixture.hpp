@@ -1,6 +1,7 @@
 #pragma once
 
 #include "events/log/memory_log.hpp"
+#include "projections/rebuild.hpp"
 #include "projections/view_reader.hpp"
 #include "projections/view_store.hpp"
 #include "tests/support/history.hpp"

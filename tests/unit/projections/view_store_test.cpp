@@ -158,7 +158,7 @@ TEST_F(view_store_test, stopped_rebuild_keeps_the_old_file) {
   make_file();
   auto before = *views::dump(path);
   grow(50);
-  EXPECT_FALSE(views::rebuild(path, log, [] { return true; }));
+  EXPECT_FALSE(views::rebuild(path, log, {[] { return true; }, {}}));
   EXPECT_EQ(*views::dump(path), before);
 }
 
