@@ -2,6 +2,7 @@
 // accepted run ends once, no recorded step executes again, and the views are what a rebuild gives.
 
 #include "tests/crash/world.hpp"
+#include "tests/support/checked_views.hpp"
 #include "tests/support/pace.hpp"
 
 #include <gtest/gtest.h>
@@ -195,6 +196,9 @@ protected:
     world_.server.kill();
     meeting_.port = 0;
     ++kills_;
+    if (kills_ % 4 == 0) { // Each look folds the whole ledger.
+      EXPECT_EQ(views_difference(world_.data()), "") << "after kill " << kills_;
+    }
     while (random_() % 5 == 0) {
       world_.server.launch();
       let_pass(std::chrono::microseconds{random_() % 80'000});

@@ -271,6 +271,7 @@ TEST_F(audit, a_changed_file_is_told) {
 
 // Goal: whoever holds the node's key can write history anew, but not past a head that was kept.
 TEST_F(audit, a_kept_head_finds_history_written_with_the_stolen_key) {
+  server.expect_other_views("the ledger is written to behind the server's back");
   make_ledger();
   const auto kept = folder / "kept.jsonl";
   std::ofstream{kept} << to_line(lines().back()) << '\n';
@@ -305,6 +306,7 @@ TEST_F(audit, a_kept_head_finds_history_written_with_the_stolen_key) {
 
 // Goal: what cannot be checked is exit 2 with a reason, and nothing is written.
 TEST_F(audit, a_wrong_call_is_told) {
+  server.expect_other_views("the ledger is written to behind the server's back");
   make_ledger();
   const auto before = read_whole_file(data + "/ledger.db");
   std::ofstream{folder / "no.pem"} << "no key";

@@ -229,6 +229,7 @@ TEST_F(replay_commands, refuse_in_words) {
 // Goal: a ledger of a newer version is refused as such.
 TEST_F(replay_commands, refuse_a_newer_ledger) {
   ASSERT_TRUE(server.stop());
+  server.expect_other_views("the ledger is damaged");
   sqlite3* db = nullptr;
   ASSERT_EQ(sqlite3_open((data + "/ledger.db").c_str(), &db), SQLITE_OK);
   ASSERT_EQ(sqlite3_exec(db, "PRAGMA user_version = 99", nullptr, nullptr, nullptr), SQLITE_OK);
@@ -243,6 +244,7 @@ TEST_F(replay_commands, refuse_a_newer_ledger) {
 // Goal: a damaged event is told with its place; what stands before it is still shown.
 TEST_F(replay_commands, tell_damage_with_its_place) {
   ASSERT_TRUE(server.stop());
+  server.expect_other_views("the ledger is damaged");
   sqlite3* db = nullptr;
   ASSERT_EQ(sqlite3_open((data + "/ledger.db").c_str(), &db), SQLITE_OK);
   const auto edit = fmt::format("UPDATE events SET data = replace(data, 'a', 'b') WHERE stream = "

@@ -1,8 +1,10 @@
 #include "tests/support/server_process.hpp"
 
+#include "tests/support/checked_views.hpp"
 #include "tests/support/http_client.hpp"
 
 #include <fcntl.h>
+#include <gtest/gtest.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -66,15 +68,43 @@ std::string read_whole_file(const std::string& path) {
   return {std::istreambuf_iterator<char>{file}, {}};
 }
 
+/// The servers that many tests share live until the process ends. Then it is too late for a
+/// failure, so they end with the last test.
+class shared_servers_end : public ::testing::EmptyTestEventListener {
+public:
+  static std::vector<server_process*>& all() {
+    static auto* const servers = [] {
+      ::testing::UnitTest::GetInstance()->listeners().Append(new shared_servers_end);
+      return new std::vector<server_process*>; // Outlives everything that is static.
+    }();
+    return *servers;
+  }
+  void OnEnvironmentsTearDownStart(const ::testing::UnitTest&) override {
+    for (auto* each : all())
+      each->end();
+  }
+};
+
 server_process::server_process(server_options options)
-    : options_(std::move(options)), output_path_(options_.data + ".printed") {}
+    : options_(std::move(options)), output_path_(options_.data + ".printed") {
+  shared_servers_end::all().push_back(this);
+}
 
 server_process::~server_process() {
+  end();
+  std::erase(shared_servers_end::all(), this);
+}
+
+void server_process::end() {
   kill();
+  if (!std::exchange(launched_, false) || !compare_views_)
+    return;
+  EXPECT_EQ(views_difference(options_.data), "") << "the views are not what the ledger says";
 }
 
 void server_process::launch() {
   kill();
+  launched_ = true;
   end_.reset();
   port_ = 0;
   const start_plan plan{options_};

@@ -28,7 +28,8 @@ struct process_end {
 
 /// The real server on a free port of loopback, to be started, killed and started again on the same
 /// data. One thread: the one that starts it, because the server is killed when that thread ends, so
-/// that nothing is left of a test that dies. The destructor kills it.
+/// that nothing is left of a test that dies. The destructor kills it, and fails the test if the
+/// views that it leaves are not what its ledger says.
 class server_process {
 public:
   explicit server_process(server_options options);
@@ -49,6 +50,11 @@ public:
   /// Waits until it listens; the port is known from then on.
   bool await_port(std::chrono::milliseconds at_most = std::chrono::seconds{30});
 
+  /// The test has damaged what the views are compared with at the end; `why` says what.
+  void expect_other_views([[maybe_unused]] const char* why) { compare_views_ = false; }
+
+  /// kill(), then the look at the views.
+  void end();
   /// SIGKILL, and waits for the end.
   void kill();
   void signal(int number);
@@ -78,6 +84,8 @@ private:
   pid_t pid_ = -1;
   std::uint16_t port_ = 0;
   std::optional<process_end> end_;
+  bool launched_ = false; // And not looked at since.
+  bool compare_views_ = true;
 };
 
 /// Polls `condition` until it holds or the time is up; whether it held.
