@@ -264,6 +264,12 @@ void server_process::start_views() {
     if (what.keys)
       watch_keys();
   });
+  views_->on_rebuilt([](const result<views::rebuilt, std::string>& how) {
+    if (how)
+      spdlog::info("the views were rebuilt from {} events", how->events);
+    else
+      spdlog::warn("the views were not rebuilt, and go on as they were: {}", how.error());
+  });
   views_->start();
   views_->when_ready([this] { http::net::post(io_, [this] { views_ready(); }); });
 }
@@ -283,12 +289,13 @@ void server_process::views_ready() {
   if (ending_)
     return;
   const auto path = data_ + "/views.db";
-  auto reader = views::view_reader::open(path, *log_, blobs_.get());
+  auto reader = views::view_reader::open(path, *log_, blobs_.get(), &views_->replaced());
   if (!reader)
     return fail("the views cannot be opened: " + reader.error().detail);
   context_->reader = std::move(*reader);
   try {
-    context_->queries = std::make_unique<http::query_pool>(path, *log_, *blobs_, query_threads);
+    context_->queries = std::make_unique<http::query_pool>(path, *log_, *blobs_, query_threads,
+                                                           &views_->replaced());
   } catch (const std::exception& why) {
     return fail(why.what());
   }

@@ -15,6 +15,7 @@
 
 #include <atomic>
 #include <chrono>
+#include <deque>
 #include <functional>
 #include <memory>
 #include <string>
@@ -39,6 +40,8 @@ protected:
   ~pending_wait() = default;
 };
 
+struct kept_answer; // routes/projections.cpp
+
 /// What handlers work on: everything behind the edge. All that is named here outlives the server.
 /// HTTP thread only, except `at`.
 struct route_context {
@@ -61,6 +64,9 @@ struct route_context {
 
   /// Requests that wait for the end of a run; a server that drains ends them early.
   std::unordered_set<pending_wait*> waits = {};
+
+  /// The last answers to calls with an Idempotency-Key that leave no event behind.
+  std::deque<std::shared_ptr<kept_answer>> kept_answers = {};
 
   std::atomic<stage> at = stage::starting;
   /// Appends metrics of the edge; set by whoever made the server.

@@ -5,9 +5,9 @@
 namespace runledger::http {
 
 query_pool::query_pool(const std::string& views_path, const event_log& log, const blob_store& blobs,
-                       std::size_t threads) {
+                       std::size_t threads, views::replaced_file* replaced) {
   for (std::size_t i = 0; i < threads; ++i) {
-    auto opened = views::view_reader::open(views_path, log, &blobs);
+    auto opened = views::view_reader::open(views_path, log, &blobs, replaced);
     if (!opened)
       throw std::runtime_error("the views cannot be opened: " + opened.error().detail);
     readers_.push_back(std::move(*opened));

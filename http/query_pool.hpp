@@ -26,7 +26,7 @@ public:
 
   /// Throws std::runtime_error if the views cannot be opened.
   query_pool(const std::string& views_path, const event_log& log, const blob_store& blobs,
-             std::size_t threads);
+             std::size_t threads, views::replaced_file* replaced = nullptr);
   ~query_pool();
   query_pool(const query_pool&) = delete;
   query_pool& operator=(const query_pool&) = delete;

@@ -10,7 +10,6 @@
 #include "projections/queries/agent_analytics.hpp"
 #include "projections/queries/analytics_as_of.hpp"
 #include "projections/queries/keys.hpp"
-#include "projections/queries/projections_status.hpp"
 #include "projections/queries/workers.hpp"
 #include "projections/queries/workspaces.hpp"
 #include "projections/render.hpp"
@@ -161,21 +160,6 @@ void list_workspaces(route_context& c, const request& rq, reply r) {
         return views::list_workspaces(reader, page.limit, page.after);
       },
       views::append_workspace_json);
-}
-
-void list_projections(route_context& c, const request&, reply r) {
-  // Not when they are fresh: what is wanted is how far they are.
-  auto kept = std::make_shared<reply>(std::move(r));
-  c.queries->run([kept, &io = c.io](views::view_reader& reader) {
-    auto found = std::make_shared<views::answer<std::vector<views::projection_status>>>(
-        views::projections_status(reader));
-    net::post(io, [kept, found] {
-      if (*found)
-        finish(*kept, rendered{array_of(**found, views::append_projection_json)});
-      else
-        finish(*kept, problem_of(found->error()));
-    });
-  });
 }
 
 } // namespace runledger::http::routes

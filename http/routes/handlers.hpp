@@ -49,6 +49,7 @@ void revoke_key(route_context& c, const request& rq, reply r);
 void create_workspace(route_context& c, const request& rq, reply r);
 void list_workspaces(route_context& c, const request& rq, reply r);
 void list_projections(route_context& c, const request& rq, reply r);
+void rebuild_projection(route_context& c, const request& rq, reply r);
 
 // health.cpp
 void livez(route_context& c, const request& rq, reply r);

@@ -62,6 +62,8 @@ const route table[] = {
     {post, "/api/v1/workspaces", routes::create_workspace, scope::admin, form, keyed, "write"},
     {get, "/api/v1/workspaces", routes::list_workspaces, scope::admin, none, keyed, "list"},
     {get, "/api/v1/admin/projections", routes::list_projections, scope::admin, none, keyed, "list"},
+    {post, "/api/v1/admin/projections/{view}/rebuild", routes::rebuild_projection, scope::admin,
+     form, keyed, "write"},
 
     {get, "/livez", routes::livez, scope::none, none, open, "health"},
     {get, "/readyz", routes::readyz, scope::none, none, open, "health"},

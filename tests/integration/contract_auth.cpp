@@ -49,6 +49,7 @@ const operation administrations[] = {
     {"POST", "/api/v1/workspaces", R"({"name":"no"})"},
     {"GET", "/api/v1/workspaces", ""},
     {"GET", "/api/v1/admin/projections", ""},
+    {"POST", "/api/v1/admin/projections/none/rebuild", ""},
 };
 
 http_answer perform(http_client& asking, const operation& what) {
