@@ -11,6 +11,7 @@ void add_replay(CLI::App& app, command& chosen) {
   add_replay_show(noun, chosen);
   add_replay_at(noun, chosen);
   add_replay_diff(noun, chosen);
+  add_replay_rebuild(noun, chosen);
   add_replay_fork(noun, chosen);
   noun.footer("Example:\n  runledger replay fork run_01J9... --at summarise --wait");
 }
