@@ -14,6 +14,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <ctime>
+#include <future>
 
 namespace runledger::test {
 namespace {
@@ -94,11 +95,17 @@ private:
     }
     if (keeper_.uncovered() > 0)
       group_.insert(group_.begin(), {{keeper_.make_head("test", key_, facts_.clock.now())}});
-    log_.append(std::exchange(group_, {}), [](const std::vector<append_result>& results) {
+    // The next head covers what is durable: the answer comes from the thread that syncs.
+    std::promise<std::string> refused;
+    log_.append(std::exchange(group_, {}), [&](const std::vector<append_result>& results) {
+      std::string why;
       for (const auto& r : results)
         if (r.outcome != append_outcome::accepted)
-          throw std::runtime_error("not accepted: " + r.detail);
+          why = "not accepted: " + r.detail;
+      refused.set_value(why);
     });
+    if (const auto why = refused.get_future().get(); !why.empty())
+      throw std::runtime_error(why);
   }
 
   event_log& log_;
