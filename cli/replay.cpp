@@ -12,6 +12,7 @@ void add_replay(CLI::App& app, command& chosen) {
   add_replay_at(noun, chosen);
   add_replay_diff(noun, chosen);
   add_replay_rebuild(noun, chosen);
+  add_replay_what_if(noun, chosen);
   add_replay_fork(noun, chosen);
   noun.footer("Example:\n  runledger replay fork run_01J9... --at summarise --wait");
 }

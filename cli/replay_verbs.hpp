@@ -11,6 +11,7 @@ void add_replay_show(CLI::App& noun, command& chosen);
 void add_replay_at(CLI::App& noun, command& chosen);
 void add_replay_diff(CLI::App& noun, command& chosen);
 void add_replay_rebuild(CLI::App& noun, command& chosen);
+void add_replay_what_if(CLI::App& noun, command& chosen);
 void add_replay_fork(CLI::App& noun, command& chosen);
 
 } // namespace runledger::cli
