@@ -1,35 +1,19 @@
+// The functions behind SHA-256 itself. OpenSSL 3 prefers EVP, which spends as much on calling the
+// algorithm as that takes for the hash of a hash, four of which an event needs.
+#define OPENSSL_SUPPRESS_DEPRECATED
+
 #include "events/digest.hpp"
+
+#include "events/raw_text.hpp"
 
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
 #include <openssl/hmac.h>
-
-#include <stdexcept>
+#include <openssl/sha.h>
 
 namespace runledger {
 
 namespace {
-
-/// Fetched once: OpenSSL 3 spends more on looking the algorithm up than on hashing an event.
-const EVP_MD* sha256_algorithm() {
-  static const EVP_MD* md = EVP_MD_fetch(nullptr, "SHA256", nullptr);
-  return md;
-}
-
-EVP_MD_CTX* fresh_context() {
-  auto* context = EVP_MD_CTX_new();
-  if (context == nullptr || EVP_DigestInit_ex2(context, sha256_algorithm(), nullptr) != 1)
-    throw std::runtime_error("SHA-256 is not available in this OpenSSL");
-  return context;
-}
-
-digest finish_and_restart(EVP_MD_CTX* context) {
-  digest out;
-  unsigned size = 0;
-  EVP_DigestFinal_ex(context, out.bytes.data(), &size);
-  EVP_DigestInit_ex2(context, nullptr, nullptr);
-  return out;
-}
 
 int hex_value(char c) {
   if (c >= '0' && c <= '9')
@@ -42,9 +26,12 @@ int hex_value(char c) {
 } // namespace
 
 digest sha256(std::string_view data) {
-  thread_local sha256_hasher hasher;
-  hasher.update(data);
-  return hasher.finish();
+  digest out;
+  SHA256_CTX context;
+  SHA256_Init(&context);
+  SHA256_Update(&context, data.data(), data.size());
+  SHA256_Final(out.bytes.data(), &context);
+  return out;
 }
 
 digest hmac_sha256(std::string_view key, std::string_view data) {
@@ -55,28 +42,28 @@ digest hmac_sha256(std::string_view key, std::string_view data) {
   return out;
 }
 
-sha256_hasher::sha256_hasher() : context_(fresh_context()) {}
+sha256_hasher::sha256_hasher() : context_(new SHA256_CTX) {
+  SHA256_Init(static_cast<SHA256_CTX*>(context_));
+}
 
 sha256_hasher::~sha256_hasher() {
-  EVP_MD_CTX_free(static_cast<EVP_MD_CTX*>(context_));
+  delete static_cast<SHA256_CTX*>(context_);
 }
 
 void sha256_hasher::update(std::string_view piece) {
-  EVP_DigestUpdate(static_cast<EVP_MD_CTX*>(context_), piece.data(), piece.size());
+  SHA256_Update(static_cast<SHA256_CTX*>(context_), piece.data(), piece.size());
 }
 
 digest sha256_hasher::finish() {
-  return finish_and_restart(static_cast<EVP_MD_CTX*>(context_));
+  digest out;
+  SHA256_Final(out.bytes.data(), static_cast<SHA256_CTX*>(context_));
+  SHA256_Init(static_cast<SHA256_CTX*>(context_));
+  return out;
 }
 
 void append_hex(std::string& out, const digest& d) {
-  constexpr char hex[] = "0123456789abcdef";
   char text[64];
-  for (std::size_t i = 0; i < d.bytes.size(); ++i) {
-    text[2 * i] = hex[d.bytes[i] >> 4];
-    text[2 * i + 1] = hex[d.bytes[i] & 15];
-  }
-  out.append(text, sizeof text);
+  out.append(text, write_hex(text, d));
 }
 
 std::string to_hex(const digest& d) {

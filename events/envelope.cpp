@@ -3,6 +3,7 @@
 #include "events/attributes.hpp"
 
 #include <charconv>
+#include <vector>
 
 namespace runledger {
 
@@ -10,51 +11,56 @@ namespace {
 
 constexpr std::string_view type_prefix = "dev.runledger.";
 
+constexpr std::string_view source_prefix = "/runledger/";
+
+/// Room for every header of this envelope: its own texts, and what the format adds.
+std::size_t header_room(const envelope& e) {
+  constexpr std::size_t format = 1024; // 16 lines, two hashes, a time, two numbers.
+  return format + 2 * e.stream.value.size() + e.type.size() + e.workspace.value.size()
+         + e.partition_key.size() + e.causation_id.size() + e.correlation_id.size()
+         + e.principal.size() + e.traceparent.size();
+}
+
+char* write_canonical_header(char* at, const envelope& e) {
+  char number[decimal_room], time[24], hash[64];
+  const std::string_view seq{number, write_decimal(number, e.seq)};
+  const std::string_view when{time, write_rfc3339(time, e.time)};
+  const auto hex = [&](const digest& d) { return std::string_view{hash, write_hex(hash, d)}; };
+  at = write_text(at, "runledger-event-1\n");
+  at = write_attribute(at, "specversion", "1.0");
+  at = write_attribute(at, "id", e.stream.value, ":", seq);
+  at = write_attribute(at, "source", source_prefix, e.workspace.value);
+  at = write_attribute(at, "type", e.type);
+  at = write_attribute(at, "subject", e.stream.value);
+  at = write_attribute(at, "time", when);
+  at = write_attribute(at, "datacontenttype", "application/json");
+  at = write_attribute(at, "sequence", seq);
+  at = write_attribute(at, "partitionkey", e.partition_key);
+  at = write_attribute(at, "causationid", e.causation_id);
+  at = write_attribute(at, "correlationid", e.correlation_id);
+  at = write_attribute(at, "principal", e.principal);
+  at = write_attribute(at, "traceparent", e.traceparent);
+  at = write_attribute(at, "datahash", hex(e.datahash));
+  at = write_attribute(at, "prevhash", hex(e.prevhash));
+  return at;
+}
+
+digest header_hash(const envelope& e) {
+  thread_local std::vector<char> header;
+  if (const auto room = header_room(e); header.size() < room)
+    header.resize(room);
+  const auto* end = write_canonical_header(header.data(), e);
+  return sha256({header.data(), end});
+}
+
 } // namespace
 
 void append_canonical_header(std::string& out, const envelope& e) {
-  std::string number;
-  append_decimal(number, e.seq);
-  std::string scratch = e.stream.value;
-  scratch.push_back(':');
-  scratch += number;
-
-  out += "runledger-event-1\n";
-  append_attribute(out, "specversion", "1.0");
-  append_attribute(out, "id", scratch);
-  scratch = "/runledger/";
-  scratch += e.workspace.value;
-  append_attribute(out, "source", scratch);
-  append_attribute(out, "type", e.type);
-  append_attribute(out, "subject", e.stream.value);
-  scratch.clear();
-  append_rfc3339(scratch, e.time);
-  append_attribute(out, "time", scratch);
-  append_attribute(out, "datacontenttype", "application/json");
-  append_attribute(out, "sequence", number);
-  append_attribute(out, "partitionkey", e.partition_key);
-  append_attribute(out, "causationid", e.causation_id);
-  append_attribute(out, "correlationid", e.correlation_id);
-  append_attribute(out, "principal", e.principal);
-  append_attribute(out, "traceparent", e.traceparent);
-  scratch.clear();
-  append_hex(scratch, e.datahash);
-  append_attribute(out, "datahash", scratch);
-  scratch.clear();
-  append_hex(scratch, e.prevhash);
-  append_attribute(out, "prevhash", scratch);
+  const auto before = out.size();
+  out.resize(before + header_room(e));
+  const auto* end = write_canonical_header(out.data() + before, e);
+  out.resize(static_cast<std::size_t>(end - out.data()));
 }
-
-namespace {
-
-digest header_hash(const envelope& e) {
-  thread_local std::string header;
-  header.clear();
-  append_canonical_header(header, e);
-  return sha256(header);
-}
-
-} // namespace
 
 void seal(envelope& e) {
   e.datahash = sha256(e.data);

@@ -1,15 +1,10 @@
 #include "events/time.hpp"
 
+#include "events/raw_text.hpp"
+
 namespace runledger {
 
 namespace {
-
-void append_digits(std::string& out, std::int64_t value, int width) {
-  char text[8];
-  for (int i = width; i-- > 0; value /= 10)
-    text[i] = static_cast<char>('0' + value % 10);
-  out.append(text, static_cast<std::size_t>(width));
-}
 
 /// Reads exactly `width` digits at `at`, or nothing.
 std::optional<int> digits(std::string_view text, std::size_t at, std::size_t width) {
@@ -40,24 +35,8 @@ std::optional<int> zone_minutes(std::string_view zone) {
 } // namespace
 
 void append_rfc3339(std::string& out, timestamp t) {
-  using namespace std::chrono;
-  auto day = floor<days>(t);
-  year_month_day date{day};
-  auto ms = (t - day).count();
-  append_digits(out, static_cast<int>(date.year()), 4);
-  out.push_back('-');
-  append_digits(out, static_cast<unsigned>(date.month()), 2);
-  out.push_back('-');
-  append_digits(out, static_cast<unsigned>(date.day()), 2);
-  out.push_back('T');
-  append_digits(out, ms / 3'600'000, 2);
-  out.push_back(':');
-  append_digits(out, ms / 60'000 % 60, 2);
-  out.push_back(':');
-  append_digits(out, ms / 1000 % 60, 2);
-  out.push_back('.');
-  append_digits(out, ms % 1000, 3);
-  out.push_back('Z');
+  char text[24];
+  out.append(text, write_rfc3339(text, t));
 }
 
 std::string to_rfc3339(timestamp t) {

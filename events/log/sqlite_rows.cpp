@@ -80,33 +80,47 @@ public:
 
   std::int64_t integer(int column, const char* name, std::int64_t min,
                        std::int64_t max = std::numeric_limits<std::int64_t>::max()) {
-    if (row_.type(column) != SQLITE_INTEGER) {
+    auto* value = value_of(column);
+    if (sqlite3_value_type(value) != SQLITE_INTEGER) {
       bad(name, "is no integer");
       return min;
     }
-    auto value = row_.integer(column);
-    if (value >= min && value <= max)
-      return value;
+    auto number = sqlite3_value_int64(value);
+    if (number >= min && number <= max)
+      return number;
     bad(name, "is out of range");
     return min;
   }
 
   void text(int column, const char* name, std::string& out) {
-    bool is_text = row_.type(column) == SQLITE_TEXT;
-    out = is_text ? row_.text(column) : std::string_view{};
-    if (!is_text)
-      bad(name, "is no text");
+    auto* value = value_of(column);
+    const bool is_text = sqlite3_value_type(value) == SQLITE_TEXT;
+    const auto* bytes =
+        is_text ? reinterpret_cast<const char*>(sqlite3_value_text(value)) : nullptr;
+    if (bytes != nullptr) {
+      out.assign(bytes, static_cast<std::size_t>(sqlite3_value_bytes(value)));
+      return;
+    }
+    out.clear();
+    bad(name, "is no text");
   }
 
   digest hash(int column, const char* name) {
-    if (row_.type(column) == SQLITE_BLOB)
-      if (auto d = digest_from_bytes(row_.blob(column)))
+    auto* value = value_of(column);
+    if (sqlite3_value_type(value) == SQLITE_BLOB) {
+      const auto* bytes = static_cast<const char*>(sqlite3_value_blob(value));
+      if (auto d = digest_from_bytes({bytes, static_cast<std::size_t>(sqlite3_value_bytes(value))}))
         return *d;
+    }
     bad(name, "is no hash of 32 bytes");
     return {};
   }
 
+  bool is_null(int column) const { return sqlite3_value_type(value_of(column)) == SQLITE_NULL; }
+
 private:
+  /// One call instead of one for each question. Nobody else uses the connection meanwhile.
+  sqlite3_value* value_of(int column) const { return sqlite3_column_value(row_.raw(), column); }
   void bad(const char* name, const char* why) {
     if (damage_.empty())
       damage_ = std::string{"column "} + name + ' ' + why;
@@ -206,7 +220,7 @@ void read_event(const statement& row, bool check_hashes, record& into) {
   e.time = from_ms(in.integer(col_time, "time", min_time_ms, max_time_ms));
   into.epoch = static_cast<std::uint64_t>(in.integer(col_epoch, "epoch", 0));
   into.open = in.integer(col_open, "open", 0, 1) == 1;
-  if (!row.is_null(col_due_ms))
+  if (!in.is_null(col_due_ms))
     into.due_ms = in.integer(col_due_ms, "due_ms", std::numeric_limits<std::int64_t>::min());
   in.text(col_causation_id, "causationid", e.causation_id);
   in.text(col_correlation_id, "correlationid", e.correlation_id);
