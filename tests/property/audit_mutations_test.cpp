@@ -408,7 +408,9 @@ void tamper_with_one(std::uint64_t seed, std::map<std::string, int>& done) {
   memory_log log;
   dice roll{seed};
   auto steps = 60 + roll.below(200);
-  const signed_history history{log, seed, steps, 10 + roll.below(60)};
+  // Signatures are what costs: many heads seldom, a few mostly.
+  auto every = seed % 8 == 0 ? 10 + roll.below(20) : steps / (2 + roll.below(3));
+  const signed_history history{log, seed, steps, every};
   const rows_log sound{log};
   const tampered untouched{sound, history.heads(), dice{seed}};
   auto clean = look(untouched, knows::heads);
