@@ -2,6 +2,8 @@
 
 #include "projections/replay/verify.hpp"
 
+#include <boost/unordered/unordered_flat_map.hpp>
+
 #include <map>
 #include <optional>
 #include <set>
@@ -76,7 +78,7 @@ private:
   finding_list findings_;
 
   partition_head state_;
-  std::unordered_map<stream_id, stream_entry> streams_;
+  boost::unordered_flat_map<stream_id, stream_entry, std::hash<stream_id>> streams_;
   std::string ledger_;
   std::int64_t next_offset_ = 0;
 
