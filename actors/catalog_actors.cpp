@@ -7,6 +7,7 @@
 #include <caf/typed_event_based_actor.hpp>
 
 #include <set>
+#include <unordered_map>
 
 namespace runledger {
 
@@ -208,14 +209,19 @@ public:
 private:
   bool decide_mail(names_mail& mail, std::vector<names::event>& facts) {
     auto claim = mail.agent ? claim_of_agent(mail) : claim_of_workspace(mail);
-    if (!mail.under_way && in_the_way(mail)) { // Until it is known how that ends.
-      held_.push_back(std::move(mail));
+    if (mail.existed) // Its owner answers it, and nobody has to wait for that.
+      return true;
+    if (!mail.under_way && hold_back(mail))
       return false;
-    }
-    if (claim && !mail.existed) {
+    if (claim) {
       auto decided = names::decide(state_, *claim);
       if (!decided) {
         mail.to_agent.refuse(errc::name_taken, "The slug `" + claim->text + "` is in use.");
+        rest();
+        return false;
+      }
+      if (mail.held) { // What it waited for could not be written.
+        refuse(mail, errc::ledger_unavailable, nullptr);
         rest();
         return false;
       }
@@ -227,8 +233,16 @@ private:
     return true;
   }
 
-  bool in_the_way(const names_mail& mail) const {
-    return under_way_.contains(mail.owner.value) || under_way_.contains(mail.origin.causation_id);
+  /// True: a creation is in the way, and it is kept until it is known how that ends.
+  bool hold_back(names_mail& mail) {
+    for (const auto& id : {mail.owner.value, mail.origin.causation_id}) {
+      if (!under_way_.contains(id))
+        continue;
+      mail.held = true;
+      held_[id].push_back(std::move(mail));
+      return true;
+    }
+    return false;
   }
 
   /// The slug, unless the request is an earlier one again: then only its agent can say.
@@ -303,8 +317,13 @@ private:
                               ask.context.idempotency_key,
                               ask.context.fingerprint};
     next.to = std::move(mail.to_agent);
-    next.coordinator = caf::actor_cast<names_actor>(this);
+    next.coordinator = coordinator_of(mail);
     caf::anon_send(services_->directory, to_agent{agent_id{mail.owner.value}, std::move(next)});
+  }
+
+  /// Nobody waits for what existed already.
+  names_actor coordinator_of(const names_mail& mail) {
+    return mail.under_way ? caf::actor_cast<names_actor>(this) : names_actor{};
   }
 
   void create_workspace(names_mail& mail) {
@@ -316,7 +335,7 @@ private:
     if (mail.existed && !made_by(mail.owner, mail.origin.causation_id))
       next.command.fact.idempotency_key.clear();
     next.to = std::move(mail.to_workspace);
-    next.coordinator = caf::actor_cast<names_actor>(this);
+    next.coordinator = coordinator_of(mail);
     workspace_id id{mail.owner.value.substr(stream_of(workspace_id{}).value.size())};
     caf::anon_send(services_->directory, to_workspace{std::move(id), std::move(next)});
   }
@@ -329,10 +348,14 @@ private:
   }
 
   void over(const creation_over& e) {
-    under_way_.erase(e.owner.value);
-    under_way_.erase(e.command);
-    for (auto& mail : std::exchange(held_, {}))
-      caf::anon_send(caf::actor_cast<names_actor>(this), std::move(mail));
+    for (const auto& id : {e.owner.value, e.command}) {
+      under_way_.erase(id);
+      auto behind = held_.extract(id);
+      if (behind.empty())
+        continue;
+      for (auto& mail : behind.mapped())
+        caf::anon_send(caf::actor_cast<names_actor>(this), std::move(mail));
+    }
     rest();
   }
 
@@ -349,7 +372,10 @@ private:
 
   workspace_id id_;
   std::set<std::string> under_way_; // Streams that are being created, and the commands that ask.
-  std::vector<names_mail> held_;    // Behind one of these.
+  /// Behind one of these, by its name. When that is over its owner exists, and answers them all;
+  /// or it does not, and they are refused: each being tried in its turn, with the others waiting
+  /// for it, would cost the square of their number.
+  std::unordered_map<std::string, std::vector<names_mail>> held_;
 };
 
 class key_impl final : public catalog_entity<key_impl, key_actor, key_traits, key_mail> {

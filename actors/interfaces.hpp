@@ -320,6 +320,7 @@ struct names_mail {
   stream_id owner;        ///< What is to be created; this and the following are set by the actor.
   bool existed = false;   ///< It was there, by an earlier command or by this one.
   bool under_way = false; ///< Others wait for it.
+  bool held = false;      ///< It has waited for another.
 };
 
 struct key_mail {
