@@ -61,14 +61,13 @@ public:
 
 private:
   bool decide_mail(agent_mail& mail, std::vector<agent::event>& facts) {
+    mail.refused.reset();
     if (mail.pin)
       return true;
     auto decided = agent::decide(state_, {services_->clock.now(), mail.workspace, mail.body});
     if (!decided) {
-      mail.to.refuse(code_of(decided.error()));
-      created(mail);
-      rest();
-      return false;
+      mail.refused = code_of(decided.error());
+      return true;
     }
     facts = std::move(decided->facts);
     mail.replayed = decided->replayed;
@@ -79,6 +78,9 @@ private:
   void settle(agent_mail& mail) {
     if (mail.pin) {
       pin(mail);
+    } else if (mail.refused) {
+      mail.to.refuse(*mail.refused);
+      created(mail);
     } else {
       mail.to(agent_answer{id_, std::make_shared<const agent::state>(state_), mail.version,
                            mail.replayed});
@@ -208,6 +210,7 @@ public:
 
 private:
   bool decide_mail(names_mail& mail, std::vector<names::event>& facts) {
+    mail.refused.reset();
     auto claim = mail.agent ? claim_of_agent(mail) : claim_of_workspace(mail);
     if (mail.existed) // Its owner answers it, and nobody has to wait for that.
       return true;
@@ -216,16 +219,15 @@ private:
     if (claim) {
       auto decided = names::decide(state_, *claim);
       if (!decided) {
-        mail.to_agent.refuse(errc::name_taken, "The slug `" + claim->text + "` is in use.");
-        rest();
-        return false;
-      }
-      if (mail.held) { // What it waited for could not be written.
-        refuse(mail, errc::ledger_unavailable, nullptr);
-        rest();
-        return false;
+        mail.refused = errc::name_taken;
+        return true;
       }
       facts = std::move(decided->facts);
+    }
+    if (mail.held) { // What it waited for could not be written.
+      facts.clear();
+      mail.refused = errc::ledger_unavailable;
+      return true;
     }
     mail.under_way = true;
     under_way_.insert(mail.owner.value);
@@ -298,11 +300,23 @@ private:
   }
 
   void settle(names_mail& mail) {
-    if (mail.agent)
+    if (mail.refused)
+      answer_refusal(mail);
+    else if (mail.agent)
       create_agent(mail);
     else
       create_workspace(mail);
     rest();
+  }
+
+  void answer_refusal(names_mail& mail) {
+    auto detail = mail.agent && mail.refused == errc::name_taken
+                      ? "The slug `" + mail.agent->slug + "` is in use."
+                      : std::string{};
+    mail.to_agent.refuse(*mail.refused, std::move(detail));
+    mail.to_workspace.refuse(*mail.refused);
+    if (mail.under_way) // Since an earlier decision, whose append was refused.
+      over({mail.owner, mail.origin.causation_id});
   }
 
   void create_agent(names_mail& mail) {
@@ -396,19 +410,22 @@ public:
 
 private:
   bool decide_mail(key_mail& mail, std::vector<key::event>& facts) {
+    mail.refused.reset();
     auto decided = key::decide(state_, mail.command);
     if (!decided) {
-      mail.to.refuse(decided.error() == key::rejection::not_found ? errc::not_found
-                                                                  : errc::idempotency_conflict);
-      rest();
-      return false;
+      mail.refused = decided.error() == key::rejection::not_found ? errc::not_found
+                                                                  : errc::idempotency_conflict;
+      return true;
     }
     facts = std::move(decided->facts);
     mail.replayed = decided->replayed;
     return true;
   }
   void settle(key_mail& mail) {
-    mail.to(key_answer{id_, state_, mail.replayed});
+    if (mail.refused)
+      mail.to.refuse(*mail.refused);
+    else
+      mail.to(key_answer{id_, state_, mail.replayed});
     rest();
   }
   void refuse(key_mail& mail, errc code, const read_error* damage) {
@@ -442,20 +459,22 @@ public:
 
 private:
   bool decide_mail(workspace_mail& mail, std::vector<workspace::event>& facts) {
+    mail.refused.reset();
     auto decided = workspace::decide(state_, mail.command);
     if (!decided) {
-      mail.to.refuse(decided.error() == workspace::rejection::exists ? errc::workspace_exists
-                                                                     : errc::idempotency_conflict);
-      created(mail);
-      rest();
-      return false;
+      mail.refused = decided.error() == workspace::rejection::exists ? errc::workspace_exists
+                                                                     : errc::idempotency_conflict;
+      return true;
     }
     facts = std::move(decided->facts);
     mail.replayed = decided->replayed;
     return true;
   }
   void settle(workspace_mail& mail) {
-    mail.to(workspace_answer{id_, state_, mail.replayed});
+    if (mail.refused)
+      mail.to.refuse(*mail.refused);
+    else
+      mail.to(workspace_answer{id_, state_, mail.replayed});
     created(mail);
     rest();
   }

@@ -18,17 +18,18 @@ namespace runledger {
 ///
 /// While an append is in flight further mail waits; after it, all that waits is decided in order
 /// into one batch. The state runs ahead of the ledger by the batch in flight only, and nothing of
-/// it is visible before the append is acknowledged: no effect, no answer. A refused append
-/// (somebody was first) is decided again on the state of the ledger, a bounded number of times.
+/// it is visible before the append is acknowledged: no effect, no answer, and no refusal either,
+/// because it may rest on what the same batch decided. A refused append (somebody was first) is
+/// decided again on the state of the ledger, a bounded number of times.
 /// After an unknown outcome the state is not to be trusted: the actor ends and the directory
 /// rebuilds it.
 ///
 /// `Derived` is an actor class. It provides
-///   bool decide_mail(Mail&, std::vector<event>& facts)  facts for the state; false: it is answered
-///   already void settle(Mail&)                                  after the commit: effects, then
-///   the answer void refuse(Mail&, errc, read_error*)               nothing was written void
-///   after_commit(const record&)                    per event, in order (optional work such as
-///   timers)
+/// - `bool decide_mail(Mail&, std::vector<event>& facts)`: facts for the state. What it refuses
+///   because of the state it notes in the mail. False: somebody else answers it.
+/// - `void settle(Mail&)`: after the commit of its round: effects, then the answer or the refusal.
+/// - `void refuse(Mail&, errc, read_error*)`: nothing was written.
+/// - `void after_commit(const record_ptr&)`: per event, in order.
 template <class Derived, class Traits, class Mail>
 class entity_shell {
 public:
@@ -171,7 +172,7 @@ private:
 #endif
   }
 
-  /// False if the mail is answered already and needs no settling.
+  /// False if the mail needs no settling here.
   bool decide_one(Mail& mail, append_request& request) {
     std::vector<event_type> facts;
     if (!derived().decide_mail(mail, facts))

@@ -85,10 +85,11 @@ struct session_mail {
   /// accept_turn of a fork: the step's key, to be looked up in the parent before it is decided on.
   std::optional<std::string> fork_at;
   held_place place; ///< With accept_turn: the run's in the queue, without which none is accepted.
-  bool queue_full = false;  ///< No place is left: only what is known already may be answered.
-  recovery_hold hold;       ///< With the first wake-up after a start.
-  session::outcome decided; ///< Set by the actor between decision and commit.
-  bool cancels = false;     ///< Likewise: it is what cancels the session.
+  bool queue_full = false;     ///< No place is left: only what is known already may be answered.
+  recovery_hold hold;          ///< With the first wake-up after a start.
+  session::outcome decided;    ///< Set by the actor between decision and commit.
+  bool cancels = false;        ///< Likewise: it is what cancels the session.
+  std::optional<errc> refused; ///< Likewise: decided otherwise.
 };
 using session_actor = caf::typed_actor<caf::reacts_to<session_mail>, caf::reacts_to<append_done>,
                                        caf::reacts_to<leave_atom>>;
@@ -279,8 +280,8 @@ struct recovery_under_way {
   dispatcher_actor dispatcher;
 };
 
-/// Agents, names, keys, workspaces and audit streams: small entities without effects. `replayed`
-/// and `version` are set by the actor between decision and commit.
+/// Agents, names, keys, workspaces and audit streams: small entities without effects. `replayed`,
+/// `refused` and `version` are set by the actor between decision and commit.
 
 struct agent_mail;
 struct names_mail;
@@ -305,6 +306,7 @@ struct agent_mail {
   session_id session;            ///< With pin.
   answer<accepted_run> accepted; ///< With pin.
   bool replayed = false;
+  std::optional<errc> refused;
   std::int64_t version = 0;
 };
 
@@ -321,6 +323,7 @@ struct names_mail {
   bool existed = false;   ///< It was there, by an earlier command or by this one.
   bool under_way = false; ///< Others wait for it.
   bool held = false;      ///< It has waited for another.
+  std::optional<errc> refused;
 };
 
 struct key_mail {
@@ -328,6 +331,7 @@ struct key_mail {
   key::command command;
   answer<key_answer> to;
   bool replayed = false;
+  std::optional<errc> refused;
 };
 using key_actor = caf::typed_actor<caf::reacts_to<key_mail>, caf::reacts_to<append_done>,
                                    caf::reacts_to<leave_atom>>;
@@ -338,6 +342,7 @@ struct workspace_mail {
   answer<workspace_answer> to;
   names_actor coordinator; ///< Hears that it is over.
   bool replayed = false;
+  std::optional<errc> refused;
 };
 using workspace_actor = caf::typed_actor<caf::reacts_to<workspace_mail>,
                                          caf::reacts_to<append_done>, caf::reacts_to<leave_atom>>;

@@ -47,6 +47,9 @@ public:
 
 private:
   bool decide_mail(session_mail& mail, std::vector<session::event>& facts) {
+    mail.decided = {}; // Of a round whose append was refused: nothing of it came to be.
+    mail.cancels = false;
+    mail.refused.reset();
     if (std::holds_alternative<std::monostate>(mail.body))
       return true; // Awake is all that was asked.
     if (queue_full_for(mail)) {
@@ -61,8 +64,8 @@ private:
                mail.body);
     auto decided = session::decide(state_, asked);
     if (!decided) {
-      answer_refusal(mail, decided.error());
-      return false;
+      mail.refused = code_of(decided.error());
+      return true;
     }
     if (accepts(mail) && !decided->replayed && !mail.place) {
       ask_for_place(mail);
@@ -164,6 +167,8 @@ private:
 
   /// Effects first, then the answers: an answer may bring the next request at once.
   void settle(session_mail& mail) {
+    if (mail.refused)
+      return answer_refusal(mail);
     if (std::holds_alternative<std::monostate>(mail.body))
       perform(session::recover(state_), false);
     if (!mail.decided.replayed)
@@ -241,14 +246,22 @@ private:
     listeners_.erase(first, last);
   }
 
-  void answer_refusal(session_mail& mail, session::rejection why) {
-    auto code = errc::not_found;
-    if (why == session::rejection::terminated)
-      code = errc::session_terminated;
-    else if (why == session::rejection::idempotency_conflict)
-      code = errc::idempotency_conflict;
-    mail.accepted.refuse(code);
-    mail.changed.refuse(code);
+  static errc code_of(session::rejection why) {
+    switch (why) {
+      case session::rejection::not_found:
+        return errc::not_found;
+      case session::rejection::terminated:
+        return errc::session_terminated;
+      case session::rejection::idempotency_conflict:
+        return errc::idempotency_conflict;
+    }
+    return errc::not_found;
+  }
+
+  void answer_refusal(session_mail& mail) {
+    mail.place.reset();
+    mail.accepted.refuse(*mail.refused);
+    mail.changed.refuse(*mail.refused);
     rest();
   }
 

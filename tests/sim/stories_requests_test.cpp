@@ -76,6 +76,80 @@ INSTANTIATE_TEST_SUITE_P(Append, stories_unknown_outcome,
                          ::testing::Values(append_end::landed, append_end::lost),
                          [](const auto& how) { return std::string{to_string(how.param)}; });
 
+class stories_refusals : public story, public ::testing::WithParamInterface<append_end> {
+protected:
+  errc told_after(errc refusal) const {
+    return GetParam() == append_end::accepted ? refusal : errc::ledger_unavailable;
+  }
+  void end_append() {
+    test::dice none{0};
+    ASSERT_EQ(w.current().port.held(), 1u);
+    w.current().port.end_one(0, GetParam(), none);
+    w.run_jobs();
+  }
+};
+
+// Goal: a refusal may rest on what was decided just before it, so it is told once that is durable,
+// and is not told where that was not written.
+TEST_P(stories_refusals, message_waits_for_the_cancellation_before_it) {
+  begin();
+  let(1, {}, ending::endless);
+  auto first = accept_run(1);
+  settle();
+  auto& port = w.current().port;
+  port.hold(true);
+  post_message(w.current(), first.session, 1);
+  w.run_jobs();
+  auto cancelled = cancel(w.current(), first.session);
+  auto message = post_message(w.current(), first.session, 1);
+  w.run_jobs();
+  test::dice none{0};
+  port.end_one(0, append_end::accepted, none);
+  w.run_jobs();
+  EXPECT_TRUE(cancelled->nothing());
+  EXPECT_TRUE(message->nothing());
+  end_append();
+  EXPECT_EQ(cancelled->accepted(), GetParam() == append_end::accepted);
+  EXPECT_TRUE(message->refused(told_after(errc::session_terminated)));
+  EXPECT_EQ(message->times, 1);
+  port.hold(false);
+}
+
+// Goal: likewise with a slug.
+TEST_P(stories_refusals, slug_waits_for_the_claim_before_it) {
+  begin();
+  auto create = [&](std::string slug) {
+    create_agent_request ask_for;
+    ask_for.context.workspace = workspace_id{"default"};
+    ask_for.slug = ask_for.title = std::move(slug);
+    ask_for.recipe.json = recipe_with("");
+    auto told = std::make_shared<heard<agent_answer>>();
+    ask(w.current(), std::move(ask_for), answer<agent_answer>{[told](auto got) {
+          ++told->times;
+          told->got = std::move(got);
+        }});
+    return told;
+  };
+  auto& port = w.current().port;
+  port.hold(true);
+  create("before");
+  w.run_jobs();
+  auto one = create("slug"), two = create("slug");
+  w.run_jobs();
+  test::dice none{0};
+  port.end_one(0, append_end::accepted, none);
+  w.run_jobs();
+  EXPECT_TRUE(one->nothing() && two->nothing());
+  port.hold(false);
+  end_append();
+  EXPECT_TRUE(two->refused(told_after(errc::name_taken)));
+  EXPECT_EQ(two->times, 1);
+}
+
+INSTANTIATE_TEST_SUITE_P(Append, stories_refusals,
+                         ::testing::Values(append_end::accepted, append_end::unavailable),
+                         [](const auto& how) { return std::string{to_string(how.param)}; });
+
 // Goal: an append that certainly failed is told as such, and leaves no event.
 TEST_F(stories_requests, unavailable_ledger_leaves_no_event) {
   begin();
