@@ -66,7 +66,7 @@ public:
             [this](const slot_empty& e) { on_empty(e); },
             [this](const forget_run& e) { forget(e.run); },
             [this](const recovery_over&) { begin(); },
-            [this](drain_atom) { drain(); }};
+            [this](drain_slots& ask) { drain(std::move(ask)); }};
   }
 
   const char* name() const override { return "dispatcher"; }
@@ -75,6 +75,7 @@ public:
     for (auto& one : slots_)
       caf::anon_send_exit(one.worker, caf::exit_reason::user_shutdown);
     slots_.clear();
+    drained_.reset();
   }
 
 private:
@@ -319,14 +320,22 @@ private:
     one.serves = {};
     one.pooled = one.tainted = one.retiring = false;
     one.capacity = 1;
+    tell_drained();
     dispatch();
   }
 
-  void drain() {
+  void drain(drain_slots ask) {
     draining_ = true;
+    drained_ = std::move(ask.over);
     for (auto& one : slots_)
       if (one.occupied())
         caf::anon_send(one.worker, worker_mail{retire{services_->settings.drain_ms, true, false}});
+    tell_drained();
+  }
+
+  void tell_drained() {
+    if (drained_ && std::ranges::none_of(slots_, &slot::occupied))
+      std::exchange(drained_, nullptr)->set_value();
   }
 
   // -- recipes ---------------------------------------------------------------------------------
@@ -384,6 +393,7 @@ private:
   std::uint64_t arrivals_ = 0, grants_ = 0;
   std::vector<dispatch_entry> recovered_; // Until the last of them has come.
   bool recovering_ = true, dispatching_ = false, draining_ = false;
+  std::shared_ptr<std::promise<void>> drained_; // Until no slot is occupied.
 };
 
 } // namespace

@@ -8,7 +8,7 @@
 #include <spdlog/spdlog.h>
 
 #include <chrono>
-#include <thread>
+#include <future>
 
 namespace runledger {
 
@@ -94,13 +94,11 @@ bool engine::recovered() const {
 }
 
 void engine::drain() {
+  auto over = std::make_shared<std::promise<void>>();
+  auto drained = over->get_future();
   caf::anon_send(self_->actors->directory, drain_atom_v);
-  caf::anon_send(self_->actors->dispatcher, drain_atom_v);
-  auto until = std::chrono::steady_clock::now()
-               + std::chrono::milliseconds{self_->actors->settings.drain_ms};
-  while (std::chrono::steady_clock::now() < until
-         && self_->actors->counters.live_processes.load() > 0)
-    std::this_thread::sleep_for(std::chrono::milliseconds{10});
+  caf::anon_send(self_->actors->dispatcher, drain_slots{std::move(over)});
+  drained.wait_for(std::chrono::milliseconds{self_->actors->settings.drain_ms});
 }
 
 } // namespace runledger

@@ -13,6 +13,7 @@
 #include <caf/typed_actor.hpp>
 
 #include <deque>
+#include <future>
 #include <limits>
 #include <memory>
 #include <variant>
@@ -264,12 +265,16 @@ struct forget_run { ///< It ended before its turn came.
   run_id run;
 };
 struct recovery_over {}; ///< Every run that waited before the start has asked again.
+/// Give nothing out any more and end the processes; `over` is set when the last slot is empty.
+struct drain_slots {
+  std::shared_ptr<std::promise<void>> over;
+};
 /// The DISPATCHER. First in first out per workspace, workspaces in turn; knows the slots.
 using dispatcher_actor =
     caf::typed_actor<caf::reacts_to<dispatch_entry>, caf::reacts_to<slot_released>,
                      caf::reacts_to<slot_ready>, caf::reacts_to<slot_tainted>,
                      caf::reacts_to<slot_empty>, caf::reacts_to<forget_run>,
-                     caf::reacts_to<recovery_over>, caf::reacts_to<drain_atom>>;
+                     caf::reacts_to<recovery_over>, caf::reacts_to<drain_slots>>;
 
 /// Tells the dispatcher when the last of those is gone that it was given to.
 struct recovery_under_way {
@@ -470,6 +475,7 @@ CAF_ALLOW_UNSAFE_MESSAGE_TYPE(runledger::slot_tainted)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(runledger::slot_empty)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(runledger::forget_run)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(runledger::recovery_over)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(runledger::drain_slots)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(runledger::agent_mail)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(runledger::names_mail)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(runledger::creation_over)
