@@ -26,18 +26,13 @@ result<std::vector<record_ptr>, read_error> whole_stream(const event_log& log,
 
 /// The file for a blob inside the work folder: a string's text, anything else as JSON. Its digest
 /// is that of the file, which for a text is not the blob's.
-result<harness::blob_descriptor, read_error> write_file(const blob_ref& ref,
-                                                        const blob_store& blobs,
-                                                        const std::string& work_dir,
-                                                        std::string pointer) {
+result<harness::blob_descriptor, failure> write_file(const blob_ref& ref, const blob_store& blobs,
+                                                     const std::string& work_dir,
+                                                     std::string pointer) {
   const auto json = blobs.get(ref.id);
   if (!json)
-    return read_error{read_error::kind::corrupt,
-                      {},
-                      0,
-                      -1,
-                      "The content of `" + pointer + "`, sha256:" + to_hex(ref.id)
-                          + ", cannot be read from the blob store."};
+    return failure{"ledger_corrupt", "The content of `" + pointer + "`, sha256:" + to_hex(ref.id)
+                                         + ", cannot be read from the blob store."};
   harness::blob_descriptor out;
   out.pointer = std::move(pointer);
   auto parsed = json::parse(*json);
@@ -48,9 +43,15 @@ result<harness::blob_descriptor, read_error> write_file(const blob_ref& ref,
   out.digest = "sha256:" + hex;
   out.path = ".runledger/blobs/" + hex;
   out.size = content.size();
-  // A file that cannot be written is one that the harness will miss, and say so.
-  [[maybe_unused]] auto stored = harness::store_work_file(work_dir, out.path, content);
+  if (auto stored = harness::store_work_file(work_dir, out.path, content); !stored)
+    return failure{"work_folder_unwritable", "The file for `" + out.pointer
+                                                 + "` could not be written into the work folder "
+                                                 + work_dir + ": " + stored.error().message};
   return out;
+}
+
+failure unreadable(const read_error& e) {
+  return {"ledger_corrupt", e.detail};
 }
 
 bool always_left_out(std::string_view type) {
@@ -59,20 +60,20 @@ bool always_left_out(std::string_view type) {
 
 } // namespace
 
-result<std::string, read_error> as_frame_member(const payload& p, const blob_store& blobs,
-                                                const std::string& work_dir,
-                                                std::string_view pointer,
-                                                std::vector<harness::blob_descriptor>& files) {
+result<std::string, failure> as_frame_member(const payload& p, const blob_store& blobs,
+                                             const std::string& work_dir, std::string_view pointer,
+                                             std::vector<harness::blob_descriptor>& files) {
+  using member = result<std::string, failure>; // A failure can be made of a string too.
   if (!p.blob)
-    return p.json;
+    return member{boost::system::in_place_value, p.json};
   auto file = write_file(*p.blob, blobs, work_dir, std::string{pointer});
   if (!file)
     return file.error();
   files.push_back(std::move(*file));
-  return std::string{};
+  return member{boost::system::in_place_value};
 }
 
-result<std::vector<harness::history_item>, read_error>
+result<std::vector<harness::history_item>, failure>
 history_of(const std::vector<record_ptr>& records, const blob_store& blobs, const run_id& run,
            const std::string& work_dir) {
   std::vector<std::pair<record_ptr, std::uint64_t>> placed;
@@ -106,12 +107,12 @@ history_of(const std::vector<record_ptr>& records, const blob_store& blobs, cons
   return out;
 }
 
-result<std::vector<harness::history_item>, read_error>
+result<std::vector<harness::history_item>, failure>
 read_history(const event_log& log, const blob_store& blobs, const session_id& session,
              const run_id& run, const std::string& work_dir) {
   auto records = whole_stream(log, stream_of(session));
   if (!records)
-    return records.error();
+    return unreadable(records.error());
   std::vector<run_id> runs;
   for (const auto& r : *records)
     if (auto fact = decode<session::event>(r->event); fact)
@@ -120,7 +121,7 @@ read_history(const event_log& log, const blob_store& blobs, const session_id& se
   for (const auto& one : runs) {
     auto more = whole_stream(log, stream_of(one));
     if (!more)
-      return more.error();
+      return unreadable(more.error());
     records->insert(records->end(), more->begin(), more->end());
   }
   std::ranges::sort(*records, {}, [](const record_ptr& r) { return r->offset; });

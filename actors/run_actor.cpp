@@ -397,25 +397,28 @@ private:
     begin.agent = state_.agent;
     begin.agent_version = state_.agent_version;
     begin.environment = std::move(environment_);
-    prepare_folders(begin, granted);
+    auto problem = prepare_folders(begin, granted);
     launched_->work_dir = begin.work_dir;
-    if (!write_run_start(begin, granted))
-      return;
+    if (problem.empty())
+      problem = write_run_start(begin, granted);
+    if (!problem.empty())
+      return end_attempt_later(std::move(problem));
     caf::anon_send(granted.by, worker_mail{std::move(begin)});
   }
 
-  void prepare_folders(begin_run& begin, const run_granted& granted) {
+  failure prepare_folders(begin_run& begin, const run_granted& granted) {
     begin.work_dir = work_dir();
     if (granted.how->pool && !granted.entry.alone)
       begin.pool_dir = services_->folders.of_version(state_.agent, state_.agent_version);
     begin.raw_log = services_->settings.data_dir + "/logs/" + id_.value + ".log";
-    services_->folders.provide(begin.work_dir, folder_user_ = begin.pool_dir.empty()
-                                                                  ? work_folders::user::own_process
-                                                                  : work_folders::user::pool);
+    folder_user_ =
+        begin.pool_dir.empty() ? work_folders::user::own_process : work_folders::user::pool;
+    auto made = services_->folders.provide(begin.work_dir, folder_user_);
+    return made ? failure{} : failure{"work_folder_unwritable", made.error()};
   }
 
-  /// False: the history could not be read; the attempt ends.
-  bool write_run_start(begin_run& begin, const run_granted& granted) {
+  /// A failure: the history could not be read, or not be given to the harness.
+  failure write_run_start(begin_run& begin, const run_granted& granted) {
     harness::run_start start;
     start.run = id_.value;
     start.session = session_.value;
@@ -430,25 +433,17 @@ private:
     auto state = as_frame_member(granted.entry.fact->initial_state, services_->blobs,
                                  begin.work_dir, "/input/initial_state", start.blobs);
     auto history = read_or_derive_history(begin, granted);
-    for (const auto& why : {problem_in(prompt), problem_in(state), problem_in(history)})
-      if (!why.empty()) {
-        end_attempt_later({"ledger_corrupt", why});
-        return false;
-      }
+    if (!prompt || !state || !history)
+      return !prompt ? prompt.error() : !state ? state.error() : history.error();
     start.prompt_json = std::move(*prompt);
     start.initial_state_json = std::move(*state);
     start.history = std::move(*history);
     begin.lines = harness::run_start_lines(start);
-    return true;
-  }
-
-  template <class T>
-  static std::string problem_in(const result<T, read_error>& read) {
-    return read ? std::string{} : read.error().detail;
+    return {};
   }
 
   /// The first attempt of a session's first turn has no history that is not at hand.
-  result<std::vector<harness::history_item>, read_error>
+  result<std::vector<harness::history_item>, failure>
   read_or_derive_history(const begin_run& begin, const run_granted& granted) {
     if (state_.turn == 1 && state_.attempt == 1 && first_record_)
       return history_of({granted.entry.accepting, first_record_}, services_->blobs, id_,
@@ -485,7 +480,7 @@ private:
     auto output =
         as_frame_member(known->output, services_->blobs, launched_->work_dir, "/output", files);
     if (!output)
-      return end_attempt_later({"ledger_corrupt", output.error().detail});
+      return end_attempt_later(output.error());
     say(harness::step_cached_line(id_.value, e.key,
                                   output->empty() && files.empty() ? "null" : *output, files));
     ++step_answers_;

@@ -3,6 +3,7 @@
 #include <dirent.h>
 #include <sys/stat.h>
 
+#include <cerrno>
 #include <cstdio>
 #include <cstring>
 #include <filesystem>
@@ -60,16 +61,18 @@ bool work_folders::reuse_for(const std::string& path, const std::string& parent)
   return ::rename(spare.c_str(), path.c_str()) == 0;
 }
 
-void work_folders::provide(const std::string& path, user by) {
+result<void, std::string> work_folders::provide(const std::string& path, user by) {
   struct stat info {};
   if (::lstat(path.c_str(), &info) == 0)
-    return; // Kept over the attempts of a run.
+    return {}; // Kept over the attempts of a run.
   auto parent = parent_of(path);
   if (by == user::pool && reuse_for(path, parent))
-    return;
-  std::error_code ignored;
+    return {};
+  std::error_code ignored; // mkdir says it too.
   std::filesystem::create_directories(parent, ignored);
-  ::mkdir(path.c_str(), folder_mode);
+  if (::mkdir(path.c_str(), folder_mode) != 0)
+    return "The work folder " + path + " could not be made: " + std::strerror(errno) + '.';
+  return {};
 }
 
 void work_folders::give_back(const std::string& path, user by) {

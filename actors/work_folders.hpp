@@ -1,6 +1,7 @@
 #pragma once
 
 #include "events/ids.hpp"
+#include "events/result.hpp"
 
 #include <cstddef>
 #include <functional>
@@ -36,8 +37,8 @@ public:
     pool,
   };
   /// Makes the run's folder exist as an empty one (0700), or leaves it as it is if it exists. Its
-  /// parent is made too.
-  void provide(const std::string& path, user by);
+  /// parent is made too. The error says in one sentence why it does not exist now.
+  result<void, std::string> provide(const std::string& path, user by);
   /// The run at `path` has ended.
   void give_back(const std::string& path, user by);
 

@@ -22,7 +22,8 @@ simulation::simulation(std::uint64_t seed)
       plan_(test::plan_of(seed)),
       world_(seed),
       clients_(world_, plan_, test::mix(seed, 3)),
-      views_(world_.disk, world_.judge, world_.settings.data_dir, test::mix(seed, 4)) {
+      views_(world_.disk, world_.blobs, world_.judge, world_.settings.data_dir,
+             test::mix(seed, 4)) {
   world_.settings.max_running = static_cast<std::size_t>(plan_.slots);
   world_.settings.max_queued = static_cast<std::size_t>(plan_.max_queued);
   world_.settings.idle_actor_ms = plan_.idle_actor_ms;

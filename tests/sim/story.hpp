@@ -71,7 +71,7 @@ protected:
   std::int64_t terminal_events(const run_id& run) const;
 
   world w{1};
-  watched_views views{w.disk, w.judge, w.settings.data_dir, 1};
+  watched_views views{w.disk, w.blobs, w.judge, w.settings.data_dir, 1};
   agent_id agent;
 
 private:

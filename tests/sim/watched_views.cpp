@@ -40,9 +40,10 @@ void put_empty_views(const std::string& path) {
 
 } // namespace
 
-watched_views::watched_views(const memory_log& disk, oracle& judge, std::string folder,
-                             std::uint64_t seed)
+watched_views::watched_views(const memory_log& disk, const blob_store& blobs, oracle& judge,
+                             std::string folder, std::uint64_t seed)
     : disk_(disk),
+      blobs_(blobs),
       judge_(judge),
       path_(folder + "/views.db"),
       rebuilt_path_(folder + "/rebuilt.db"),
@@ -67,7 +68,7 @@ void watched_views::open() {
   if (!opened)
     return complain("cannot be opened: " + opened.error().message);
   store_ = std::move(*opened);
-  auto reader = views::view_reader::open(path_, disk_, nullptr);
+  auto reader = views::view_reader::open(path_, disk_, &blobs_);
   if (!reader)
     return complain("cannot be read: " + reader.error().detail);
   reader_ = std::move(*reader);
@@ -150,8 +151,13 @@ void watched_views::compare_run(const run_id& id) {
   if (!row || !*row)
     return complain("do not have the run " + id.value + (row ? "" : ": " + row.error().detail));
   auto seen = json_of(**row);
+  auto fact = turn.fact;
+  for (auto* input : {&fact.prompt, &fact.initial_state})
+    if (input->blob)
+      if (auto content = blobs_.get(input->blob->id))
+        *input = payload{std::move(*content), {}};
   auto expected = json_of(views::run_row_from(id, state == nullptr ? run::state{} : *state,
-                                              turn.session, workspace, turn.fact, turn.at, {}));
+                                              turn.session, workspace, fact, turn.at, {}));
   if (seen != expected)
     complain("show the run as " + seen + "\nthe ledger says " + expected);
 }

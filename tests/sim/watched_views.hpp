@@ -18,7 +18,8 @@ namespace runledger::sim {
 /// are rebuilt from zero. One thread.
 class watched_views {
 public:
-  watched_views(const memory_log& disk, oracle& judge, std::string folder, std::uint64_t seed);
+  watched_views(const memory_log& disk, const blob_store& blobs, oracle& judge, std::string folder,
+                std::uint64_t seed);
   ~watched_views();
   watched_views(const watched_views&) = delete;
   watched_views& operator=(const watched_views&) = delete;
@@ -42,6 +43,7 @@ private:
   void complain(const std::string& what);
 
   const memory_log& disk_;
+  const blob_store& blobs_;
   oracle& judge_;
   std::string path_, rebuilt_path_;
   test::dice dice_;

@@ -73,6 +73,16 @@ TEST_F(work_folders_test, a_folder_is_kept_over_the_attempts_of_a_run) {
   EXPECT_TRUE(fs::exists(path_of(1) + "/notes"));
 }
 
+// Goal: a folder that does not exist is never taken for one that does.
+TEST_F(work_folders_test, a_folder_that_cannot_be_made_is_told_with_its_path) {
+  EXPECT_TRUE(folders.provide(path_of(1), user::pool));
+  std::ofstream{root + "/in-the-way"} << "x";
+  auto made = folders.provide(root + "/in-the-way/run_1", user::pool);
+  ASSERT_FALSE(made);
+  EXPECT_EQ(made.error(),
+            "The work folder " + root + "/in-the-way/run_1 could not be made: Not a directory.");
+}
+
 // Goal: after a crash the folders of ended runs go, those of unfinished ones stay.
 TEST_F(work_folders_test, folders_of_ended_runs_are_removed_at_the_next_start) {
   for (int n : {1, 2})
