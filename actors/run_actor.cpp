@@ -329,6 +329,8 @@ private:
     if (granted_in(mail) != nullptr) {
       if (why.why == run::rejection::already_ended)
         mail.decided.effects.emplace_back(run::announce_end{});
+      else if (state_.at == run::phase::backing_off) // The clock went back since it asked.
+        arm_again();
       return true;
     }
     if (why.why == run::rejection::protocol_error && launched_) {
@@ -364,6 +366,8 @@ private:
     if (!asked_for_now) // Else the effect `requeue` of the same commit asks at once.
       caf::anon_send(services_->timers, arm_timer{stream_, due_ms});
   }
+
+  void arm_again() { caf::anon_send(services_->timers, arm_timer{stream_, run::due_ms(state_)}); }
 
   void settle(run_mail& mail) {
     if (const auto* gone = std::get_if<attempt_gone>(&mail.body))
@@ -529,7 +533,7 @@ private:
   void perform(run_mail&, const run::requeue&) {
     if (state_.at != run::phase::backing_off
         || to_ms(*state_.backoff_due) > to_ms(services_->clock.now()))
-      return; // The timer will ask again.
+      return arm_again(); // The timer will ask again.
     dispatch_entry entry;
     entry.run = id_;
     entry.session = session_;

@@ -169,6 +169,25 @@ TEST_F(stories_runs, step_in_flight_is_executed_again) {
   EXPECT_THAT(executions(run, "b"), ElementsAre(1, 2));
 }
 
+// Goal: a clock that goes back while a run waits for its slot costs it that slot, not its end.
+TEST_F(stories_runs, clock_goes_back_between_the_timer_and_the_slot) {
+  w.settings.max_running = 1;
+  begin();
+  let(1, {step("a")}, ending::retryable);
+  let(2, {}, ending::endless);
+  const auto run = accept_run(1).fact->run;
+  until([&] { return count(stream_of(run), "run.attempt_failed") == 1; }, "the failure");
+  const auto other = accept_run(2);
+  until([&] { return count(stream_of(other.fact->run), "run.started") == 1; }, "the other's start");
+  const auto& queued = w.current().actors->counters.queued_runs;
+  until([&] { return queued.load() == 1; }, "the run's place in the queue");
+  w.clock.advance(std::chrono::seconds{-20});
+  cancel(w.current(), other.session);
+  until_ended(run);
+  EXPECT_EQ(state_of(run).at, run::phase::succeeded);
+  EXPECT_EQ(state_of(run).attempt, 2);
+}
+
 } // namespace
 
 } // namespace runledger::sim
