@@ -58,11 +58,12 @@ struct unfinished_stream {
 /// valid history. Acceptance. Every event passes the fold (events/fold.hpp) at the moment it is
 /// appended; readers get accepted events only. A row that no longer matches its hashes is never
 /// handed out as sound: read_stream stops there with its place, read_partition marks it
-/// (`record::damage`). Retries. The log does not retry. The same event may be appended again at any
-/// time. Failure. After a failed fsync the log is dead: all appends are `unavailable`, `failed()`
-/// says why, and the process must end. A full disk refuses writes and heals by itself. Threads.
-/// append: one caller at a time. Everything else: any thread. The completion is called once, on any
-/// thread, possibly before append returns.
+/// (`record::damage`). Retries. The log does not retry. Its writer may append the same event again
+/// at any time; from a writer of another epoch it is refused (`wrong_epoch`), because who is told
+/// `accepted` acts on the event. Failure. After a failed fsync the log is dead: all appends are
+/// `unavailable`, `failed()` says why, and the process must end. A full disk refuses writes and
+/// heals by itself. Threads. append: one caller at a time. Everything else: any thread. The
+/// completion is called once, on any thread, possibly before append returns.
 class event_log {
 public:
   virtual ~event_log() = default;

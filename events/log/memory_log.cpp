@@ -84,8 +84,14 @@ void memory_log::write_events(append_request& request, append_result& outcome) {
   for (auto& r : request.events) {
     r->partition = home;
     auto v = r->event.stream == stream ? judge_at_place(*r) : verdict::wrong_partition;
+    const record* stored = nullptr;
     if (v == verdict::duplicate) {
-      r->offset = streams_[stream].find(r->event.seq)->offset;
+      stored = streams_[stream].find(r->event.seq);
+      if (stored->epoch != r->epoch)
+        v = verdict::wrong_epoch; // Another writer made the same event.
+    }
+    if (v == verdict::duplicate) {
+      r->offset = stored->offset;
     } else if (v == verdict::accepted) {
       store(r, true);
     } else {

@@ -54,7 +54,8 @@ result<void, std::string> sqlite_log::writer::prepare(std::int64_t next_offset,
       {insert_, sqlite::insert_event_sql()},
       {select_head_, "SELECT seq, eventhash, partitionkey, time, \"open\", due_ms FROM events"
                      " WHERE stream = ?1 ORDER BY seq DESC LIMIT 1"},
-      {select_hash_, "SELECT eventhash, \"offset\" FROM events WHERE stream = ?1 AND seq = ?2"},
+      {select_hash_,
+       "SELECT eventhash, \"offset\", epoch FROM events WHERE stream = ?1 AND seq = ?2"},
       {set_unfinished_, "INSERT OR REPLACE INTO unfinished (stream, due_ms) VALUES (?1, ?2)"},
       {unset_unfinished_, "DELETE FROM unfinished WHERE stream = ?1"},
       {set_ledger_id_, "INSERT OR REPLACE INTO meta (name, value) VALUES ('ledger_id', ?1)"},
@@ -213,8 +214,11 @@ append_result sqlite_log::writer::judge_request(append_request& request, head_ca
       return rejected(verdict::wrong_partition, r->event);
     if (options_.verify_appends && !hashes_match(r->event))
       return rejected(verdict::bad_hash, r->event);
-    if (r->event.seq <= e.head.seq && is_stored(*r))
+    if (auto repeat = r->event.seq <= e.head.seq ? judge_repeat(*r) : std::nullopt) {
+      if (*repeat != verdict::duplicate)
+        return rejected(*repeat, r->event);
       continue;
+    }
     auto v = judge_own(state_, e.head.seq > 0 ? &e.head : nullptr, *r);
     if (v == verdict::duplicate)
       continue; // Of an event of this very group, which has no offset yet.
@@ -288,7 +292,7 @@ bool sqlite_log::writer::load_head(head_cache::entry& e, const stream_id& stream
   return true;
 }
 
-bool sqlite_log::writer::is_stored(record& r) {
+std::optional<verdict> sqlite_log::writer::judge_repeat(record& r) {
   sqlite::reset_at_end reset{select_hash_};
   select_hash_.bind(1, r.event.stream.value).bind(2, static_cast<std::int64_t>(r.event.seq));
   auto step = select_hash_.step();
@@ -297,9 +301,10 @@ bool sqlite_log::writer::is_stored(record& r) {
     read_failed_ = true;
   }
   if (step != sqlite::step_result::row || select_hash_.blob(0) != r.event.eventhash.view())
-    return false;
+    return std::nullopt;
   r.offset = select_hash_.integer(1);
-  return true;
+  return static_cast<std::uint64_t>(select_hash_.integer(2)) == r.epoch ? verdict::duplicate
+                                                                        : verdict::wrong_epoch;
 }
 
 /// Follows what the group changed: only a stream whose last event says something new costs a write.

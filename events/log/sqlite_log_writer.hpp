@@ -60,7 +60,8 @@ private:
   head_cache::node* find_head(const stream_id& stream, std::uint64_t first_seq, bool& assumed_new);
   bool load_head(head_cache::entry& e, const stream_id& stream);
   /// True if the very event stands at its place already; sets the record's offset.
-  bool is_stored(record& r);
+  /// Nothing: it is not the stored event. Another writer's is no repeat: `wrong_epoch`.
+  std::optional<verdict> judge_repeat(record& r);
   bool write_unfinished();
   bool run(sqlite::statement& s);
   bool note_ledger_id(const envelope& e);

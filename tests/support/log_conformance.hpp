@@ -171,6 +171,23 @@ TYPED_TEST_P(log_conformance, takes_a_repeat_after_a_new_claim) {
   EXPECT_EQ(this->stream(session_name(1)).size(), 1u);
 }
 
+// Goal: of two writers that make the very same event one is told that it was written, because
+// that one does what follows from it.
+TYPED_TEST_P(log_conformance, refuses_a_repeat_by_another_writer) {
+  auto old_epoch = this->claim();
+  stream_maker s{session_name(1), this->claim("node-2")};
+  auto a = s.next("1"), b = s.next("2");
+  this->expect_accepted({a, b});
+  auto by_the_old_one = [&](const auto& r) {
+    auto out = std::make_shared<record>(*r);
+    out->epoch = old_epoch;
+    return out;
+  };
+  this->expect_refused({by_the_old_one(b)}, verdict::wrong_epoch);
+  this->expect_refused({by_the_old_one(a)}, verdict::wrong_epoch);
+  this->expect_accepted({std::make_shared<record>(*b)});
+}
+
 // Goal: another event at a place that is taken is refused, wherever that place is.
 TYPED_TEST_P(log_conformance, refuses_another_event_at_the_same_place) {
   stream_maker s{session_name(1), this->claim()};
@@ -537,7 +554,7 @@ TYPED_TEST_P(log_conformance, hands_out_only_what_the_fold_accepts) {
 
 REGISTER_TYPED_TEST_SUITE_P(log_conformance, gives_back_what_it_accepted, numbers_the_partition,
                             reads_a_stream_in_parts, knows_the_head, takes_a_repeat_as_done,
-                            takes_a_repeat_after_a_new_claim,
+                            takes_a_repeat_after_a_new_claim, refuses_a_repeat_by_another_writer,
                             refuses_another_event_at_the_same_place, refuses_a_gap,
                             refuses_every_other_epoch, gives_equal_claims_to_the_first,
                             is_taken_with_rising_epochs, is_not_taken_with_another_partition_count,
