@@ -22,6 +22,9 @@ std::uint64_t number_in(const std::string& prompt) {
 }
 
 constexpr std::size_t slugs = 3; // Few, so that clients collide.
+/// A server that hears of nothing but repetitions gets nothing else done.
+constexpr int open_max = 3;
+constexpr std::int64_t again_percent = 5; // What is known already is asked again now and then.
 
 } // namespace
 
@@ -109,7 +112,7 @@ bool clients::begin_new(server& to) {
 bool clients::repeat(server& to) {
   std::vector<intent_ptr> keyed;
   for (const auto& i : intents_)
-    if (!i->key.empty())
+    if (!i->key.empty() && i->open < open_max && (!i->acknowledged || dice_.percent(again_percent)))
       keyed.push_back(i);
   if (keyed.empty())
     return false;
@@ -332,7 +335,7 @@ void clients::on_refused(const intent_ptr& i, const refusal_info& why, bool othe
           fair
           || (other != i && other->what == i->what && other->number % slugs == i->number % slugs);
   if (why.code == errc::session_terminated && i->what == intent::kind::message)
-    fair = cancel_asked(i->session);
+    fair = cancel_asked(i->session) || stopped_.contains(intents_[i->session]->made_session.value);
   if (i->acknowledged)
     fair = false; // It was accepted before.
   if (!fair)
@@ -366,6 +369,7 @@ void clients::cancel_endless(server& to) {
     const auto* state = world_.judge.session_of(session);
     if (state->at != session::phase::active)
       continue;
+    stopped_.insert(session.value);
     cancel_session_request ask_for;
     ask_for.context.workspace = state->workspace;
     ask_for.context.principal = "key_operator";

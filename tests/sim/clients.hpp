@@ -5,6 +5,7 @@
 
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -78,6 +79,7 @@ private:
   std::vector<intent_ptr> intents_;
   std::map<std::pair<std::size_t, std::size_t>, int> owed_; ///< (server, intent): answers open.
   std::map<std::string, record_ptr> promised_; ///< By event id: what an answer rested on.
+  std::set<std::string> stopped_;              ///< Sessions that cancel_endless cancelled.
   std::size_t keys_ = 0;
 };
 

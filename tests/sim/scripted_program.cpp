@@ -52,10 +52,13 @@ program program_of(std::uint64_t number) {
 mishap mishap_of(std::uint64_t number, std::int64_t attempt, std::int64_t percent) {
   test::dice dice{test::mix(number, 1000 + static_cast<std::uint64_t>(attempt))};
   mishap out;
-  if (!dice.percent(percent))
+  if (!dice.percent(percent)) {
+    if (dice.percent(percent)) // It does no harm, so it need not be rare.
+      out.how = rudeness::stutters;
     return out;
+  }
   out.how = static_cast<rudeness>(1 + dice.below(7));
-  out.after_lines = dice.between(0, 8);
+  out.after_lines = dice.between(0, 4);
   return out;
 }
 

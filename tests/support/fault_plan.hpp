@@ -30,7 +30,7 @@ struct fault_plan {
 inline fault_plan plan_of(std::uint64_t seed) {
   dice d{mix(seed, 77)};
   fault_plan p;
-  p.steps = d.between(150, 600);
+  p.steps = d.between(600, 4000);
   p.in_order = d.percent(30);
   p.slots = d.between(1, 4);
   p.idle_actor_ms = d.percent(30) ? d.between(1, 300) : 10'000;
