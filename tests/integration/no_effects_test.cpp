@@ -5,6 +5,7 @@
 #include "cli/command.hpp"
 #include "tests/support/cage.hpp"
 #include "tests/support/folder_state.hpp"
+#include "tests/support/harness_probe.hpp"
 #include "tests/support/http_client.hpp"
 #include "tests/support/server_process.hpp"
 #include "tests/support/temp_folder.hpp"
@@ -50,7 +51,8 @@ const std::vector<std::string> verbs_without_effects{
     "audit who {run}",
     "audit who {key} --json",
 };
-/// Verbs of the two nouns that have effects by purpose, as their help says.
+/// Verbs of the two nouns that have effects by purpose, as their help says. Those that stay on this
+/// machine are caged with the one folder that they may write to.
 const std::set<std::string> verbs_with_effects{"audit export", "replay fork", "replay rebuild"};
 
 std::vector<std::string> words_of(const std::string& line) {
@@ -128,6 +130,52 @@ TEST_F(no_effects, but_a_private_copy_of_a_killed_servers_ledger) {
   EXPECT_EQ(folder_state(data), before);
   const auto without = say({}, "replay show {session}");
   EXPECT_EQ(without.signal, SIGSYS) << "the copy is not told apart from nothing";
+}
+
+// Goal: an export writes its file and nothing else; what it wrote is verified without any effect.
+TEST_F(no_effects, but_the_file_of_an_export) {
+  if (!has_landlock())
+    GTEST_SKIP() << "this kernel has no Landlock, without which writes cannot be told apart";
+  ASSERT_TRUE(server.stop());
+  const auto before = folder_state(data);
+  const auto key_file = folder / "public.pem";
+  write_text(key_file, say({}, "audit keys").out);
+  for (const std::string of : {"--run {run}", "--session {session}", "--workspace default"}) {
+    temp_folder here;
+    const auto out = " --out " + here / "bundle";
+    const auto made = say({here.path()}, "audit export " + of + out);
+    EXPECT_TRUE(is_answered(made)) << of << ": " << made.signal << ' ' << made.error;
+    EXPECT_TRUE(std::filesystem::exists(here / "bundle")) << of;
+    const auto table = say({here.path()}, "audit export --format runs-csv --out " + here / "table");
+    EXPECT_TRUE(is_answered(table)) << of << ": " << table.signal << ' ' << table.error;
+    for (const auto& more : {std::string{}, std::string{" --json"}, " --public-key " + key_file}) {
+      const auto end = say({}, "audit verify --bundle " + here / "bundle" + more);
+      EXPECT_EQ(end.signal, 0) << of << more << ": " << end.error;
+      EXPECT_FALSE(end.out.empty()) << of << more << ": " << end.error;
+    }
+  }
+  EXPECT_EQ(folder_state(data), before);
+}
+
+// Goal: a rebuild writes the views and nothing else, and a comparison leaves nothing behind.
+TEST_F(no_effects, but_the_views_of_a_rebuild) {
+  if (!has_landlock())
+    GTEST_SKIP() << "this kernel has no Landlock, without which writes cannot be told apart";
+  ASSERT_TRUE(server.stop());
+  const auto state = [&] {
+    auto all = folder_state(data, [](const std::string& name) {
+      return !name.starts_with("views.db") && name != "lock"; // The lock holds its owner's number.
+    });
+    all.erase("."); // Its time changes with the names in it.
+    return all;
+  };
+  const auto before = state();
+  for (const std::string verb :
+       {"replay rebuild --check", "replay rebuild", "replay rebuild --view runs"}) {
+    const auto end = say({data}, verb);
+    EXPECT_TRUE(is_answered(end)) << verb << ": " << end.signal << ' ' << end.error;
+    EXPECT_EQ(state(), before) << verb;
+  }
 }
 
 // Goal: no verb of the two nouns is forgotten here.
