@@ -31,6 +31,7 @@ struct bundle_call {
   std::string path;
   std::string public_key; ///< The file; empty: the keys in the bundle.
   std::vector<replay::kept_head> kept;
+  bool allow_unsigned = false;
   bool json = false;
 };
 /// Verifies a bundle and says what came out; the exit code.

@@ -120,7 +120,8 @@ int export_bundle(const audit_export_options& asked, const offline_ledger& ledge
   print(fmt::format("{}: {} events, {} of them under a signed tree head\n", asked.out,
                     with_commas(done->events), with_commas(done->events - done->unsigned_events)));
   if (done->unsigned_events > 0)
-    print(fmt::format("{} events are chained only: no tree head covers them yet\n",
+    print(fmt::format("{} events stand under no tree head yet: verifying fails for them. Export "
+                      "again after the next head, or verify with --allow-unsigned\n",
                       with_commas(done->unsigned_events)));
   return exit_done;
 }

@@ -19,7 +19,7 @@ namespace {
 struct audit_verify_options : offline_options {
   std::string bundle, public_key;
   std::vector<std::string> against;
-  bool blobs = false;
+  bool blobs = false, allow_unsigned = false;
 };
 
 /// What lies beside the ledger. Half a line at the end is what a crash leaves.
@@ -95,8 +95,8 @@ void put_behind(replay::verify_report& report, replay::verify_report outside) {
 
 int verify(const audit_verify_options& asked) {
   if (!asked.bundle.empty())
-    return verify_bundle(
-        {asked.bundle, asked.public_key, brought_heads(asked.against), asked.json});
+    return verify_bundle({asked.bundle, asked.public_key, brought_heads(asked.against),
+                          asked.allow_unsigned, asked.json});
   replay::verify_options options;
   options.trusted = trusted_keys(asked.public_key);
   options.kept = brought_heads(asked.against);
@@ -136,6 +136,10 @@ void add_audit_verify(CLI::App& noun, command& chosen) {
                   "Verify a file of `audit export` instead, far from any ledger")
       ->excludes(verb.get_option("--data"))
       ->excludes(verb.get_option("--ledger"));
+  verb.add_flag("--allow-unsigned", asked->allow_unsigned,
+                "Accept events of the bundle under no signed head: whoever wrote the file could "
+                "have written them")
+      ->needs(verb.get_option("--bundle"));
   verb.add_option("--public-key", asked->public_key,
                   "PEM file with the only keys that count (else those in the ledger or bundle)");
   verb.add_option("--against", asked->against,

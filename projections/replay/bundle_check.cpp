@@ -185,6 +185,16 @@ public:
                "the first line counts other tree heads");
     add_unless(report_.events == told_events_ && report_.unsigned_events == told_unsigned_,
                finding_kind::bundle, "the first line counts other events");
+    if (!options_.allow_unsigned)
+      add_unless(report_.unsigned_events == 0, finding_kind::unsigned_events,
+                 std::to_string(report_.unsigned_events)
+                     + " events stand under no signed head: whoever wrote the file could have "
+                       "written them. Wait for the next tree head and export again, or take them "
+                       "as they are with --allow-unsigned");
+    add_unless(report_.events > 0, finding_kind::missing, "it holds no event");
+    for (const auto& asked : {report_.asked.run.value, report_.asked.session.value})
+      add_unless(asked.empty() || streams_.contains(asked), finding_kind::missing,
+                 "nothing is there of " + asked + ", which was asked for");
     for (const auto& kept : options_.kept)
       check_kept(kept);
     report_.streams = streams_.size();
@@ -228,7 +238,13 @@ private:
       to.since = parse_rfc3339(*since);
     if (const auto until = text_of(asked, "until"))
       to.until = parse_rfc3339(*until);
-    return asked.is_object() && to.to_json() == asked.raw();
+    return asked.is_object() && to.to_json() == asked.raw() && can_be_asked(to);
+  }
+  /// What the exporter takes, too.
+  static bool can_be_asked(const selection& what) {
+    if (!what.session.empty())
+      return what.workspace.empty() && what.whole_streams();
+    return what.run.empty() && !(what.everything() && what.whole_streams());
   }
 
   // -- findings ----------------------------------------------------------------------------------
@@ -292,6 +308,9 @@ private:
                      ? "the tree head is not signed by a key of its node in the bundle"
                      : "the tree head is not signed by a key that was brought along");
     auto& p = partitions_[head->partition];
+    if (!p.newest && line.find("consistency"))
+      return add(finding_kind::bundle, *head,
+                 "the first tree head of a partition continues itself");
     if (!p.newest)
       p.newest = *head;
     else if (const auto path = path_of(line, "consistency");

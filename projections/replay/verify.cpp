@@ -117,6 +117,8 @@ std::string_view to_string(finding_kind kind) {
       return "bundle";
     case finding_kind::bundle_digest:
       return "bundle_digest";
+    case finding_kind::unsigned_events:
+      return "unsigned_events";
   }
   return "unknown";
 }

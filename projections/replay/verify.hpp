@@ -33,6 +33,7 @@ enum class finding_kind : std::uint8_t {
   blob,             ///< A content that an event names is missing or another.
   bundle,           ///< A line that cannot stand there in a bundle.
   bundle_digest,    ///< Some line of the bundle is not the one that was written.
+  unsigned_events,  ///< Events of a bundle that no signed head covers.
 };
 std::string_view to_string(finding_kind kind);
 

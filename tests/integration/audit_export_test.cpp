@@ -193,6 +193,44 @@ TEST_F(audit_export, believes_what_the_auditor_brought) {
   EXPECT_THAT(taken.out, HasSubstr("kept.jsonl, line 1"));
 }
 
+// Goal: what no head covers yet is exported and told; it is believed only by who says so, aloud.
+TEST(audit_export_unsigned, is_believed_only_by_who_says_so) {
+  world w{{"--audit.tree-head-interval", "1h"}};
+  ASSERT_TRUE(w.start());
+  const auto run = w.finish(R"([["step","a",1]])")["id"];
+  const auto file = w.folder / "bundle.jsonl";
+  const auto taken = say(
+      fmt::format("audit export --run {} --data '{}' --out '{}'", run, w.folder / "data", file));
+  ASSERT_EQ(taken.exit_code, 0) << taken.out;
+  EXPECT_THAT(taken.out, AllOf(HasSubstr("under no tree head yet"), HasSubstr("--allow-unsigned")));
+  const auto ours = fmt::format("audit verify --bundle '{}'", file);
+  const auto theirs = fmt::format("python3 -B '{}' '{}'", script, file);
+  for (const auto& said : {say(ours), shell(theirs)}) {
+    EXPECT_EQ(said.exit_code, 1) << said.out;
+    EXPECT_THAT(said.out, HasSubstr("events stand under no signed head"));
+  }
+  EXPECT_EQ(json_at(say(ours + " --json").out, "ok"), "false");
+  for (const auto& said : {say(ours + " --allow-unsigned"), shell(theirs + " --allow-unsigned")}) {
+    EXPECT_EQ(said.exit_code, 0) << said.out;
+    EXPECT_THAT(said.out, HasSubstr("under no signed head"));
+  }
+}
+
+// Goal: a file of kept heads without a head vouches for nothing; how many were found is told.
+TEST_F(audit_export, kept_heads_are_counted) {
+  put(newest_head() + "\n", "kept.jsonl");
+  put("\n \n", "blank.jsonl");
+  ASSERT_EQ(take(fmt::format("--run {} --against '{}'", run, out / "kept.jsonl")).exit_code, 0);
+  const auto blank = fmt::format("--against '{}'", out / "blank.jsonl");
+  EXPECT_EQ(check(blank).exit_code, 2);
+  const auto refused = script_check(blank);
+  EXPECT_EQ(refused.exit_code, 2) << refused.out;
+  EXPECT_THAT(refused.out, HasSubstr("blank.jsonl holds no tree head"));
+  const auto tied = script_check(fmt::format("--against '{}'", out / "kept.jsonl"));
+  EXPECT_EQ(tied.exit_code, 0) << tied.out;
+  EXPECT_THAT(tied.out, HasSubstr("tied to 1 of 1 kept heads"));
+}
+
 // Goal: a wrong call is exit 2 with a reason; nothing is left, and no file is replaced unasked.
 TEST_F(audit_export, a_wrong_call_is_told) {
   put("mine", "mine.jsonl");
@@ -221,6 +259,7 @@ TEST_F(audit_export, a_wrong_call_is_told) {
       {"verify --bundle '" + out.path() + "'", "is a folder"},
       {"verify --bundle '" + (out / "mine.jsonl") + "'", "no bundle"},
       {"verify --bundle x" + here, "excludes"},
+      {"verify --allow-unsigned" + here, "--bundle"},
   };
   for (const auto& [words, reason] : wrong) {
     const auto said = say("audit " + words);

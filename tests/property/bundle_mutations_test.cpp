@@ -245,10 +245,144 @@ std::vector<mutation> forged_order_and_heads() {
   };
 }
 
+/// Of a bundle whose events are all signed: the number of events under its newest head. None: of
+/// another.
+std::optional<std::uint64_t> signed_size(const changed_bundle& b) {
+  if (b.lines[0].find("\"unsigned_events\":0}") == std::string::npos)
+    return std::nullopt;
+  const auto line = json::parse(b.lines[2]);
+  const auto head = line->root().find("head");
+  const auto size = head ? head->find("tree_size")->integer() : std::nullopt;
+  return size ? std::optional{static_cast<std::uint64_t>(*size)} : std::nullopt;
+}
+
+/// What was signed is called unsigned.
+std::vector<mutation> forged_signatures() {
+  return {
+      {"an edit, and all behind it is called unsigned", true,
+       [](changed_bundle& b) {
+         const auto leaf = signed_size(b);
+         const bool is_stretch = b.lines[0].find(R"("asked":{"since")") != std::string::npos;
+         const auto i = is_stretch ? b.events().front() : b.some_event();
+         if (!leaf || !b.edit(i, "principal"))
+           return false;
+         call_unsigned(b.lines, i, *leaf);
+         return true;
+       }},
+      {"all keys, heads and proofs are gone", true,
+       [](changed_bundle& b) {
+         const bool was_signed = signed_size(b).has_value();
+         strip_signatures(b.lines);
+         return was_signed;
+       }},
+  };
+}
+
+/// The first line that is of that kind, and has the text; none: 0.
+std::size_t line_with(const changed_bundle& b, std::string_view text) {
+  for (std::size_t i = 0; i < b.lines.size(); ++i)
+    if (b.lines[i].find(text) != std::string::npos)
+      return i;
+  return 0;
+}
+
+bool put_behind(std::string& line, std::string_view text, std::string_view more) {
+  const auto at = line.find(text);
+  if (at != std::string::npos)
+    line.insert(at + text.size(), more);
+  return at != std::string::npos;
+}
+
+/// Whole streams are left out, and more is asked for.
+std::vector<mutation> forged_streams() {
+  return {
+      {"all events are gone", true,
+       [](changed_bundle& b) { return std::erase_if(b.lines, changed_bundle::is_event) > 0; }},
+      {"a stream that was asked for is gone", true,
+       [](changed_bundle& b) {
+         const std::string name = b.roll.coin() ? "\"run\":\"" : "\"session\":\"";
+         const auto& first = b.lines[0];
+         const auto begin = first.find(name);
+         if (begin == std::string::npos)
+           return false;
+         const auto at = begin + name.size();
+         const auto stream = first.substr(at, first.find('"', at) - at);
+         return std::erase_if(b.lines,
+                              [&](const std::string& line) {
+                                return changed_bundle::is_event(line)
+                                       && changed_bundle::stream_of(line) == stream;
+                              })
+                > 0;
+       }},
+      {"the beginning of a stream is gone, as if a time was asked for", true,
+       [](changed_bundle& b) {
+         const auto end = b.lines[0].find("\"},\"made_at\"");
+         if (b.lines[0].find("\"session\":") == std::string::npos || end == std::string::npos)
+           return false;
+         b.lines[0].insert(end + 1, b.roll.coin() ? R"(,"since":"1970-01-01T00:00:00.000Z")"
+                                                  : R"(,"until":"2100-01-01T00:00:00.000Z")");
+         b.erase(b.events().front());
+         return true;
+       }},
+  };
+}
+
+/// Members are put in, or are of another type.
+std::vector<mutation> forged_forms() {
+  return {
+      {"a member more in the first line", true,
+       [](changed_bundle& b) {
+         return put_behind(b.lines[0], b.roll.coin() ? "{" : "\"asked\":{", R"("note":"x",)");
+       }},
+      {"a member more in a head or key", true,
+       [](changed_bundle& b) {
+         if (b.roll.coin())
+           return put_behind(b.lines[line_with(b, R"({"kind":"key")")], R"({"kind":"key",)",
+                             R"("note":"x",)");
+         return put_behind(b.lines[line_with(b, R"({"kind":"tree_head")")],
+                           b.roll.coin() ? "\"head\":{" : R"({"kind":"tree_head",)",
+                           R"("note":"x",)");
+       }},
+      {"a proof of the newest head", true,
+       [](changed_bundle& b) {
+         return put_behind(b.lines[line_with(b, R"({"kind":"tree_head")")],
+                           R"({"kind":"tree_head",)", R"("consistency":[],)");
+       }},
+      {"a number is a text, or a fraction", true,
+       [](changed_bundle& b) {
+         const char* members[] = {"\"sequence\":", "\"tree_size\":", "\"last_offset\":",
+                                  "\"leaf\":",     "\"offset\":",    "\"version\":"};
+         const auto which = b.roll.below(std::size(members));
+         auto& line = b.lines[which < 3   ? line_with(b, R"({"kind":"tree_head")")
+                              : which < 5 ? b.some_event()
+                                          : 0];
+         const auto at = line.find(members[which]);
+         if (at == std::string::npos)
+           return false;
+         const auto begin = at + std::string_view{members[which]}.size();
+         const auto end = line.find_first_of(",}", begin);
+         const auto number = line.substr(begin, end - begin);
+         line.replace(begin, end - begin, b.roll.coin() ? '"' + number + '"' : number + ".0");
+         return true;
+       }},
+      {"a proof in capitals", true,
+       [](changed_bundle& b) {
+         auto& line = b.lines[b.some_event()];
+         const auto at = line.find("\"path\":[\"");
+         const auto letter = at == std::string::npos ? at : line.find_first_of("abcdef", at + 9);
+         if (letter == std::string::npos || letter > line.find(']', at))
+           return false;
+         line[letter] = static_cast<char>(line[letter] - 'a' + 'A');
+         return true;
+       }},
+  };
+}
+
 const std::vector<mutation>& mutations() {
   static const auto all = [] {
     auto out = clumsy();
-    for (const auto& more : {forged_events(), forged_order_and_heads()})
+    for (const auto& more : {forged_events(), forged_order_and_heads(), forged_signatures(),
+                             forged_streams(), forged_forms()})
       out.insert(out.end(), more.begin(), more.end());
     return out;
   }();
@@ -265,7 +399,7 @@ std::string some_bundle(std::uint64_t seed) {
     rows.rows.pop_back();
   replay::selection what;
   const auto& some = rows.rows[rows.rows.size() / 2].event;
-  switch (roll.below(4)) {
+  switch (roll.below(5)) {
     case 0:
       what.since = from_ms(0);
       break;
@@ -275,6 +409,12 @@ std::string some_bundle(std::uint64_t seed) {
     case 2:
       what.workspace.value = "default";
       break;
+    case 3: {
+      const auto run = std::ranges::find_if(
+          rows.rows, [](const record& r) { return kind_of(r.event.stream) == stream_kind::run; });
+      what.run.value = run->event.stream.value, what.session.value = run->event.partition_key;
+      break;
+    }
     default:
       if (kind_of(some.stream) == stream_kind::partition)
         what.since = from_ms(0);
@@ -295,16 +435,19 @@ std::string joined(const std::vector<std::string>& lines) {
 }
 
 /// The exit code that `audit verify --bundle` has for it.
-int code_of(const std::string& bundle) {
-  const auto report = check_of(bundle);
+int code_of(const std::string& bundle, bool allow_unsigned = false) {
+  replay::bundle_check_options options;
+  options.allow_unsigned = allow_unsigned;
+  const auto report = check_of(bundle, options);
   return !report ? 2 : report->found > 0 ? 1 : 0;
 }
 
 /// What the script says to each file of a folder, by name.
-std::map<std::string, int> script_codes(const std::string& folder) {
+std::map<std::string, int> script_codes(const std::string& folder, bool allow_unsigned = false) {
   const auto said = shell_apart(fmt::format("python3 -B '{0}/tests/support/bundle_verdicts.py' "
-                                            "'{0}/examples/audit/verify_bundle.py' '{1}'",
-                                            RUNLEDGER_SOURCE_DIR, folder));
+                                            "'{0}/examples/audit/verify_bundle.py' '{1}' {2}",
+                                            RUNLEDGER_SOURCE_DIR, folder,
+                                            allow_unsigned ? "--allow-unsigned" : ""));
   EXPECT_EQ(said.exit_code, 0) << said.error;
   std::map<std::string, int> out;
   std::istringstream lines{said.out};
@@ -322,7 +465,9 @@ void change_one(std::uint64_t seed, std::map<std::string, int>& done) {
   const auto write = [&](const std::string& name, const std::string& text) {
     std::ofstream{folder / name, std::ios::binary} << text;
   };
-  ASSERT_EQ(code_of(sound), 0) << sound;
+  const bool is_signed = sound.find("\"unsigned_events\":0}") != std::string::npos;
+  ASSERT_EQ(code_of(sound, !is_signed), 0) << sound;
+  ASSERT_EQ(code_of(sound), is_signed ? 0 : 1) << sound;
   write("sound", sound);
   std::map<std::string, const char*> kinds;
   for (std::size_t i = 0; i < mutations_of_a_bundle; ++i) {
@@ -337,10 +482,14 @@ void change_one(std::uint64_t seed, std::map<std::string, int>& done) {
     const auto name = "change-" + std::to_string(i);
     kinds[name] = kind.name;
     write(name, text);
-    ASSERT_NE(code_of(text), 0) << kind.name << ", the " << i << "th change, was not found\n"
-                                << text;
+    ASSERT_NE(code_of(text, !is_signed), 0)
+        << kind.name << ", the " << i << "th change, was not found\n"
+        << text;
   }
-  const auto codes = script_codes(folder.path());
+  if (!is_signed) {
+    ASSERT_EQ(script_codes(folder.path()).at("sound"), 1);
+  }
+  const auto codes = script_codes(folder.path(), !is_signed);
   ASSERT_EQ(codes.size(), kinds.size() + 1);
   ASSERT_EQ(codes.at("sound"), 0) << sound;
   for (const auto& [name, kind] : kinds)

@@ -13,8 +13,10 @@ namespace {
 
 using test::bundle_from;
 using test::bundle_of;
+using test::call_unsigned;
 using test::check_of;
 using test::lines_of_bundle;
+using test::strip_signatures;
 using ::testing::HasSubstr;
 
 class bundle_test : public ::testing::Test {
@@ -104,13 +106,20 @@ TEST_F(bundle_test, holds_a_stretch_of_time) {
   EXPECT_GT(sound(bundle_of(rows, part)).events, 10u);
 }
 
-// Goal: what no head covers yet is in the bundle, and is told as such.
+// Goal: what no head covers yet is in the bundle, is told as such, and is believed only by who says
+// so.
 TEST_F(bundle_test, tells_what_is_only_chained) {
   ASSERT_EQ(rows.rows.back().event.type, full_type(tree_head::name, 1));
   rows.rows.pop_back();
   const auto covered = history.heads()[history.heads().size() - 2].tree_size;
   const auto bundle = bundle_of(rows, all);
-  const auto report = sound(bundle);
+  bundle_check_options options;
+  EXPECT_EQ(first_of(bundle, options).kind, finding_kind::unsigned_events);
+  EXPECT_EQ(check_of(bundle, options)->found, 1u);
+  options.allow_unsigned = true;
+  const auto report = sound(bundle, options);
+  EXPECT_THAT(first_of(bundle).what, HasSubstr(std::to_string(report.unsigned_events)
+                                               + " events stand under no signed head"));
   EXPECT_EQ(report.signed_events, covered);
   EXPECT_EQ(report.unsigned_events, report.events - covered);
   EXPECT_GT(report.unsigned_events, 0u);
@@ -118,7 +127,7 @@ TEST_F(bundle_test, tells_what_is_only_chained) {
               HasSubstr("\"unsigned_events\":" + std::to_string(report.unsigned_events)));
   std::erase_if(rows.rows,
                 [](const record& r) { return r.event.type == full_type(tree_head::name, 1); });
-  const auto bare = sound(bundle_of(rows, of_session));
+  const auto bare = sound(bundle_of(rows, of_session), options);
   EXPECT_EQ(bare.signed_events, 0u);
   EXPECT_EQ(bare.unsigned_events, bare.events);
 }
@@ -231,6 +240,38 @@ TEST_F(bundle_test, misses_what_was_left_out) {
             true);
 }
 
+// Goal: neither all events nor a whole stream that was asked for can be left out, and what is asked
+// for is what the exporter takes.
+TEST_F(bundle_test, misses_a_whole_stream) {
+  const auto lines = lines_of_bundle(bundle_of(rows, of_run));
+  const auto without = [&](const std::string& text) {
+    auto rest = lines;
+    std::erase_if(rest, [&](const auto& line) { return line.find(text) != std::string::npos; });
+    return bundle_from(rest);
+  };
+  EXPECT_THAT(first_of(without(R"({"kind":"event")")).what, HasSubstr("it holds no event"));
+  for (const auto& stream : {run.value, session.value}) {
+    const auto f = first_of(without("\"subject\":\"" + stream + '"'));
+    EXPECT_EQ(f.kind, finding_kind::missing);
+    EXPECT_THAT(f.what, HasSubstr("nothing is there of " + stream));
+  }
+  const auto asks = [&](const std::string& text) {
+    auto other = lines;
+    auto& first = other.front();
+    const auto at = first.find("\"asked\":") + 8;
+    first.replace(at, first.find('}', at) + 1 - at, text);
+    const auto report = check_of(bundle_from(other));
+    return report ? "it was checked" : report.error();
+  };
+  const auto both = "\"run\":\"" + run.value + R"(","session":")" + session.value + '"';
+  EXPECT_EQ(asks('{' + both + '}'), "it was checked");
+  for (const auto* more : {R"(,"since":"1970-01-01T00:00:00.000Z")", R"(,"workspace":"default")",
+                           R"(,"until":"2100-01-01T00:00:00.000Z")", R"(,"note":"x")"})
+    EXPECT_THAT(asks('{' + both + more + '}'), HasSubstr("what no bundle can say")) << more;
+  EXPECT_THAT(asks("{\"run\":\"" + run.value + "\"}"), HasSubstr("what no bundle can say"));
+  EXPECT_THAT(asks("{}"), HasSubstr("what no bundle can say"));
+}
+
 // Goal: whoever takes the head away cannot call the events signed, and whoever signs himself is
 // not believed by who brought the key along.
 TEST_F(bundle_test, believes_no_stranger) {
@@ -239,10 +280,11 @@ TEST_F(bundle_test, believes_no_stranger) {
   std::erase_if(bare,
                 [](const std::string& line) { return line.starts_with(R"({"kind":"tree_head")"); });
   EXPECT_EQ(first_of(bundle_from(bare)).kind, finding_kind::other_events);
-  for (auto& line : bare)
-    if (const auto path = line.find("\"path\":"); path != std::string::npos)
-      line.erase(path, line.find("\"event\":") - path);
-  const auto unproven = sound(bundle_from(bare));
+  strip_signatures(bare);
+  EXPECT_EQ(first_of(bundle_from(bare)).kind, finding_kind::unsigned_events);
+  bundle_check_options lenient;
+  lenient.allow_unsigned = true;
+  const auto unproven = sound(bundle_from(bare), lenient);
   EXPECT_EQ(unproven.signed_events, 0u);
   EXPECT_EQ(unproven.unsigned_events, unproven.events);
 
@@ -261,6 +303,21 @@ TEST_F(bundle_test, believes_no_stranger) {
   bundle_check_options options;
   options.trusted = {test::signing_key().public_part()};
   EXPECT_EQ(first_of(bundle_from(forged), options).kind, finding_kind::head_signature);
+}
+
+// Goal: whoever edits a signed event and calls it and all later ones unsigned is found, whatever
+// the auditor brought along.
+TEST_F(bundle_test, believes_no_event_that_is_called_unsigned) {
+  bundle_check_options options;
+  options.trusted = {test::signing_key().public_part()};
+  options.kept = {{"kept.jsonl, line 1", history.heads()[0]}};
+  auto lines = lines_of_bundle(bundle_of(rows, of_run, options.kept));
+  const auto at = line_of(lines, "\"id\":\"" + run.value + ":2\"");
+  lines[at].insert(lines[at].find("\"principal\":\"") + 13, "x");
+  call_unsigned(lines, at, history.heads().back().tree_size);
+  const auto forged = bundle_from(lines);
+  EXPECT_EQ(check_of(forged, options)->found, 1u);
+  EXPECT_EQ(first_of(forged, options).kind, finding_kind::unsigned_events);
 }
 
 // Goal: what is no bundle, is of a newer format or was cut off cannot be checked, and says why.
