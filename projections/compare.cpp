@@ -2,6 +2,7 @@
 
 #include "events/log/sqlite_source.hpp"
 #include "projections/boot.hpp"
+#include "projections/schema.hpp"
 #include "projections/sql.hpp"
 #include "projections/view_names.hpp"
 
@@ -10,6 +11,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <map>
 
 namespace runledger::views {
 
@@ -83,25 +85,30 @@ table_shape shape_of(sqlite::connection& db, const std::string& table) {
   return out;
 }
 
-std::string select_in_order(const std::string& table, const table_shape& shape) {
+/// `condition`: of WHERE; empty: all rows.
+std::string select_in_order(const std::string& table, const table_shape& shape,
+                            const std::string& condition) {
   std::string columns, keys;
   for (std::size_t i = 0; i < shape.columns.size(); ++i) {
     columns += (i > 0 ? "," : "") + shape.columns[i];
     if (i < shape.keys)
       keys += (i > 0 ? "," : "") + shape.columns[i];
   }
-  return "SELECT " + columns + " FROM " + table + " ORDER BY " + keys;
+  return "SELECT " + columns + " FROM " + table + (condition.empty() ? "" : " WHERE " + condition)
+         + " ORDER BY " + keys;
 }
 
 /// One table of both files, row by row.
 class table_walk {
 public:
-  table_walk(sqlite::connection& live, sqlite::connection& rebuilt, std::string table)
+  table_walk(sqlite::connection& live, sqlite::connection& rebuilt, std::string table,
+             const std::string& condition)
       : table_(std::move(table)), shape_(shape_of(live, table_)) {
     const auto other = shape_of(rebuilt, table_);
     if (shape_ == other && !shape_.columns.empty()) {
-      live_ = query{live, select_in_order(table_, shape_)};
-      rebuilt_ = query{rebuilt, select_in_order(table_, shape_)};
+      const auto select = select_in_order(table_, shape_, condition);
+      live_ = query{live, select};
+      rebuilt_ = query{rebuilt, select};
     } else {
       found_ = difference{table_, {}, {}, told(shape_), told(other)};
     }
@@ -198,12 +205,54 @@ offsets positions_of(sqlite::connection& live, const offsets& ends) {
 }
 
 std::vector<std::string> tables_of(const std::string& view) {
-  if (const auto* one = find_view(view))
-    return {one->tables.begin(), one->tables.end()};
   std::vector<std::string> out = {"positions", "parked"};
+  if (const auto* one = find_view(view)) {
+    out = {one->tables.begin(), one->tables.end()};
+    out.emplace_back("parked");
+    return out;
+  }
   for (const auto& each : all_views())
     out.insert(out.end(), each.tables.begin(), each.tables.end());
   return out;
+}
+
+/// Whether each table and index is declared as this version does it.
+std::optional<difference> schema_difference(sqlite::connection& live) {
+  auto opened = sqlite::connection::open(":memory:", sqlite::open_mode::create);
+  if (!opened)
+    throw opened.error();
+  run_sql(*opened, schema_tables);
+  run_sql(*opened, schema_list_indexes);
+  const auto declared = [](sqlite::connection& db) {
+    std::map<std::string, std::string> out;
+    query all{db, "SELECT name, sql FROM sqlite_schema WHERE sql NOT NULL"};
+    while (all.row()) {
+      auto row = all.values();
+      auto name = row.text();
+      out[std::move(name)] = row.text();
+    }
+    return out;
+  };
+  const auto ours = declared(*opened), theirs = declared(live);
+  const auto told = [](const auto& in, const std::string& name) {
+    const auto found = in.find(name);
+    return found == in.end() ? std::string{"(not declared)"} : found->second;
+  };
+  auto names = ours;
+  names.insert(theirs.begin(), theirs.end());
+  for (const auto& [name, sql] : names)
+    if (const auto a = told(theirs, name), b = told(ours, name); a != b)
+      return difference{"sqlite_schema", "name='" + name + "'", "sql", a, b};
+  return std::nullopt;
+}
+
+/// Whether indexes and pages are sound; reads of whole tables do not see that.
+std::optional<difference> damage_of(sqlite::connection& live) {
+  query look{live, "PRAGMA integrity_check(1)"};
+  auto said = look.with().row() ? look.values().text() : std::string{"(nothing)"};
+  if (said == "ok")
+    return std::nullopt;
+  return difference{"(integrity_check)", {}, {}, std::move(said), "ok"};
 }
 
 /// One read transaction.
@@ -221,9 +270,13 @@ result<check_report, std::string> check_in(sqlite::connection& live, const std::
   auto folded = fold_to(**store, log, position, options.watch);
   if (!folded)
     return folded.error();
-  auto found = compare(live, (*store)->database(), tables_of(options.view));
+  auto found = compare(live, (*store)->database(), tables_of(options.view), options.view);
   if (!found)
     return path + " cannot be compared: " + found.error().message;
+  if (!found->first)
+    found->first = schema_difference(live);
+  if (!found->first)
+    found->first = damage_of(live);
   check_report out{*folded, 0, 0, std::move(*found)};
   for (std::size_t p = 0; p < ends.size(); ++p) {
     out.position += position[p];
@@ -244,11 +297,15 @@ std::string to_text(const difference& d) {
 }
 
 result<comparison, sqlite::error> compare(sqlite::connection& live, sqlite::connection& rebuilt,
-                                          const std::vector<std::string>& tables) {
+                                          const std::vector<std::string>& tables,
+                                          std::string_view view) {
   comparison out;
   try {
     for (const auto& table : tables) {
-      out.first = table_walk{live, rebuilt, table}.run(out.rows);
+      const auto condition = table == "parked" && find_view(view) != nullptr
+                                 ? "view = '" + std::string{view} + "'"
+                                 : std::string{};
+      out.first = table_walk{live, rebuilt, table, condition}.run(out.rows);
       if (out.first)
         break;
     }

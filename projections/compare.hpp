@@ -29,12 +29,16 @@ struct comparison {
 };
 
 /// Compares these tables row by row, both in the order of their primary key, without holding more
-/// than a row of each. Types, integers, texts and blobs are compared byte for byte.
+/// than a row of each. Types, integers, texts and blobs are compared byte for byte. With a `view`,
+/// of the table `parked` its rows alone.
 result<comparison, sqlite::error> compare(sqlite::connection& live, sqlite::connection& rebuilt,
-                                          const std::vector<std::string>& tables);
+                                          const std::vector<std::string>& tables,
+                                          std::string_view view = {});
 
 struct check_options {
-  std::string view;    ///< One view; empty: all of them, with positions and parked entities.
+  /// One view, with what is parked for it; empty: all of them, with positions and all that is
+  /// parked.
+  std::string view;
   std::string scratch; ///< The file to fold into; it has no name any more once it is open.
   fold_watch watch;
 };
@@ -45,9 +49,10 @@ struct check_report {
   comparison found;
 };
 
-/// Folds the ledger anew up to where the views at `path` are, and compares. Nothing is written to
-/// the live file, whoever uses it, and nothing is left behind however the process ends. An error is
-/// one sentence: nothing could be compared.
+/// Folds the ledger anew up to where the views at `path` are, and compares; then the declarations
+/// of all tables and indexes, and SQLite's own check of the file (`(integrity_check)` as table).
+/// Nothing is written to the live file, whoever uses it, and nothing is left behind however the
+/// process ends. An error is one sentence: nothing could be compared.
 result<check_report, std::string> check(const std::string& path, const event_log& log,
                                         const check_options& options);
 

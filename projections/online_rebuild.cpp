@@ -23,8 +23,9 @@ std::int64_t sum_of(const offsets& of) {
 
 } // namespace
 
-online_rebuild::online_rebuild(std::string path, const event_log& log, std::function<void()> ring)
-    : path_(std::move(path)), log_(log), ring_(std::move(ring)) {}
+online_rebuild::online_rebuild(std::string path, const event_log& log,
+                               std::function<offsets()> published, std::function<void()> ring)
+    : path_(std::move(path)), log_(log), published_(std::move(published)), ring_(std::move(ring)) {}
 
 online_rebuild::~online_rebuild() {
   stop();
@@ -43,7 +44,7 @@ bool online_rebuild::start() {
   under_way_ = true;
   failure_.clear();
   done_ = 0;
-  total_ = static_cast<std::uint64_t>(sum_of(ends_of(log_)));
+  total_ = static_cast<std::uint64_t>(sum_of(published_()));
   thread_ = std::thread{[this] { prepare(); }};
   return true;
 }
@@ -72,11 +73,11 @@ void online_rebuild::prepare() {
 result<void, std::string> online_rebuild::build(views_beside& beside) {
   const auto fold = [&]() -> result<void, std::string> {
     for (int round = 0; round < most_rounds; ++round) {
-      auto folded = beside.fold(ends_of(log_), watch_from(beside));
+      auto folded = beside.fold(published_(), watch_from(beside));
       if (!folded)
         return folded.error();
       made_.events += *folded;
-      if (sum_of(ends_of(log_)) - sum_of(beside.position()) <= near_enough)
+      if (sum_of(published_()) - sum_of(beside.position()) <= near_enough)
         break;
     }
     return {};

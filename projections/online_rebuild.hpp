@@ -15,16 +15,19 @@ namespace runledger::views {
 /// The part of a view_runner that folds the ledger anew while the live views go on.
 ///
 /// A thread of its own, of low priority, builds the file beside until it is nearly as far as the
-/// ledger; then waits() is true, the runner's thread folds the little that is left and puts it in
-/// place. Readers see the old file until then, the new one afterwards.
+/// live views; then waits() is true, the runner's thread folds the little that is left and puts it
+/// in place. Readers see the old file until then, the new one afterwards.
 ///
 /// Threads: start() and status() from any; the rest on the runner's.
 class online_rebuild {
 public:
   using outcome = result<rebuilt, std::string>;
 
-  /// `ring` wakes the runner. Both it and the log must outlive this.
-  online_rebuild(std::string path, const event_log& log, std::function<void()> ring);
+  /// `published`, from any thread, is how far the live views are and everybody has been told: the
+  /// new file is never ahead of that, or what it holds more would never be told. `ring` wakes the
+  /// runner. All of them must outlive this.
+  online_rebuild(std::string path, const event_log& log, std::function<offsets()> published,
+                 std::function<void()> ring);
   /// stop().
   ~online_rebuild();
   online_rebuild(const online_rebuild&) = delete;
@@ -52,6 +55,7 @@ private:
 
   const std::string path_;
   const event_log& log_;
+  const std::function<offsets()> published_;
   const std::function<void()> ring_;
   std::function<void(const outcome&)> listener_;
   std::atomic<bool> waits_{false}, stopping_{false};

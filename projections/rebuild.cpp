@@ -109,10 +109,12 @@ private:
 };
 
 /// Moves what is in the live file's write-ahead log into the file. False: it is no database, or a
-/// reader is in the way.
+/// reader is in the way. Unsynced and with little patience: the file is about to be replaced, and
+/// the runner may be waiting.
 bool settle(const std::string& path) {
-  auto db = sqlite::connection::open(path, sqlite::open_mode::read_write);
-  if (!db)
+  constexpr int busy_timeout_ms = 50;
+  auto db = sqlite::connection::open(path, sqlite::open_mode::read_write, busy_timeout_ms);
+  if (!db || !db->exec("PRAGMA synchronous=OFF"))
     return false;
   auto busy = db->query_integer("PRAGMA wal_checkpoint(TRUNCATE)");
   return busy && busy->value_or(1) == 0;
@@ -211,7 +213,7 @@ result<void, std::string> views_beside::put_in_place() {
   const bool settled = settle(live_);
   fail_point("view_before_switch");
   if (!settled)
-    ::unlink(live_.c_str());
+    alone_ = ::unlink(live_.c_str()) == 0;
   for (const char* side : {"-wal", "-shm", "-journal"})
     ::unlink((live_ + side).c_str());
   fail_point("view_in_switch");
@@ -220,7 +222,7 @@ result<void, std::string> views_beside::put_in_place() {
   return {};
 }
 
-result<void, std::string> views_beside::replace_rows(std::string_view view) {
+result<bool, std::string> views_beside::replace_rows(std::string_view view) {
   store_.reset();
   const auto* what = find_view(view);
   if (what == nullptr)
@@ -245,8 +247,10 @@ result<void, std::string> views_beside::replace_rows(std::string_view view) {
         .with(view)
         .run();
     query{*db, "UPDATE main.meta SET value = ? WHERE name = 'boot_id'"}.with(boot_id()).run();
-    run_sql(*db, "COMMIT; DETACH fresh; PRAGMA wal_checkpoint(TRUNCATE)");
-    return {};
+    run_sql(*db, "COMMIT; DETACH fresh");
+    query checkpoint{*db, "PRAGMA main.wal_checkpoint(TRUNCATE)"};
+    const bool busy = !checkpoint.with().row() || checkpoint.values().truth();
+    return result<bool, std::string>{boost::system::in_place_value, !busy};
   } catch (const sqlite::error& e) {
     return not_written(e);
   }
@@ -254,7 +258,8 @@ result<void, std::string> views_beside::replace_rows(std::string_view view) {
 
 void views_beside::discard() {
   store_.reset();
-  remove_database(path());
+  if (!alone_)
+    remove_database(path());
 }
 
 void remove_beside(const std::string& path) {
@@ -303,11 +308,16 @@ std::string given_up(views_beside& beside, std::string why) {
 
 result<rebuilt, std::string> rebuild(const std::string& path, const event_log& log,
                                      const fold_watch& watch) {
+  return rebuild(path, log, watch, ends_of(log));
+}
+
+result<rebuilt, std::string> rebuild(const std::string& path, const event_log& log,
+                                     const fold_watch& watch, const offsets& ends) {
   auto beside = views_beside::open(path, log);
   if (!beside)
     return beside.error();
   rebuilt out{0, beside->continued_at()};
-  auto folded = beside->fold(ends_of(log), watch);
+  auto folded = beside->fold(ends, watch);
   if (!folded)
     return given_up(*beside, folded.error());
   out.events = *folded;
@@ -342,6 +352,7 @@ result<rebuilt, std::string> rebuild_view(const std::string& path, const event_l
   beside->discard();
   if (!replaced)
     return replaced.error();
+  out.in_one_file = *replaced;
   return out;
 }
 

@@ -53,13 +53,16 @@ public:
   /// Makes the list indexes: what readers need beside the rows.
   result<void, std::string> complete();
   /// Puts the file in the place of the live one, at once: whoever opens the path, and whenever the
-  /// process is killed, there is the old file or the new one, whole. Readers that have the old one
-  /// open go on with it. Nobody may write to the live file.
+  /// process is killed, there is the old file or the new one, whole; only where the old one is no
+  /// database, or a foreign reader keeps its log from being taken in, is it removed before. Readers
+  /// that have the old one open go on with it. Nobody may write to the live file. Nothing is
+  /// synced.
   result<void, std::string> put_in_place();
   /// Replaces the rows of one view in the live file by these, in one transaction. Both must be at
-  /// the same position.
-  result<void, std::string> replace_rows(std::string_view view);
-  /// Closes and removes the file.
+  /// the same position. False: it is done, but a reader kept the write-ahead log from being taken
+  /// in, so the file alone does not hold it.
+  result<bool, std::string> replace_rows(std::string_view view);
+  /// Closes the file, and removes it unless put_in_place() has removed the live one.
   void discard();
 
 private:
@@ -70,6 +73,7 @@ private:
   const event_log* log_;
   std::unique_ptr<view_store> store_;
   std::uint64_t continued_at_ = 0;
+  bool alone_ = false; ///< The live file is gone.
 };
 
 /// Removes what an interrupted rebuild of the file at `path` has left beside it.
@@ -78,6 +82,8 @@ void remove_beside(const std::string& path);
 struct rebuilt {
   std::uint64_t events = 0;       ///< Folded now.
   std::uint64_t continued_at = 0; ///< Offsets that an interrupted rebuild had folded before.
+  /// False: something is in the write-ahead log only, which nobody has synced (mark_clean).
+  bool in_one_file = true;
 };
 
 /// How far a rebuild beside live views is. Offsets.
@@ -91,6 +97,9 @@ struct rebuild_status {
 /// in its place. The live file need not be there, or be readable. On failure it stays as it was.
 result<rebuilt, std::string> rebuild(const std::string& path, const event_log& log,
                                      const fold_watch& watch = {});
+/// The same up to `ends`.
+result<rebuilt, std::string> rebuild(const std::string& path, const event_log& log,
+                                     const fold_watch& watch, const offsets& ends);
 
 /// Rebuilds one view in a live file that can be trusted: folds beside up to the live file's
 /// position, then replaces that view's rows. The other views stay as they are, to the byte.

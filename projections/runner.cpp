@@ -54,9 +54,9 @@ struct view_runner::state {
   std::function<void(const change_set&)> listener;
   std::thread thread;
   std::atomic<bool> stopping{false};
-  online_rebuild beside;
   replaced_file replaced;
   std::vector<std::atomic<std::int64_t>> positions;
+  online_rebuild beside; // Reads them.
 
   std::mutex mutex; ///< Guards what follows.
   std::vector<waiter> waiters;
@@ -74,8 +74,16 @@ struct view_runner::state {
   state(event_log& l, runner_options o)
       : log(l),
         options(std::move(o)),
-        beside(options.path, l, [bell = bell] { bell->ring(); }),
-        positions(l.partition_count()) {}
+        positions(l.partition_count()),
+        beside(
+            options.path, l, [this] { return published(); }, [bell = bell] { bell->ring(); }) {}
+
+  offsets published() const {
+    offsets out;
+    for (const auto& each : positions)
+      out.push_back(each.load(std::memory_order_acquire));
+    return out;
+  }
 
   bool reached(const waiter& w) const {
     return std::ranges::all_of(w.targets, [&](const auto& target) {
@@ -133,7 +141,9 @@ struct view_runner::state {
 
   std::optional<std::string> open_store() {
     if (auto why = distrust(options.path, log)) {
-      auto made = views::rebuild(options.path, log, {[this] { return stopping.load(); }, {}});
+      // Once readers are let in, no file may be ahead of what they were told.
+      auto made = views::rebuild(options.path, log, {[this] { return stopping.load(); }, {}},
+                                 ready ? published() : ends_of(log));
       if (!made)
         return made.error();
     }
@@ -264,11 +274,8 @@ struct view_runner::state {
 
   /// The file beside is nearly as far as the live one: goes the rest, and takes its place.
   void replace() {
-    offsets reached;
-    for (const auto& each : positions)
-      reached.push_back(each.load(std::memory_order_relaxed));
     std::unique_lock<std::shared_mutex> alone;
-    const auto done = beside.finish(reached, [&] {
+    const auto done = beside.finish(published(), [&] {
       alone = std::unique_lock{replaced.turn};
       store.reset();
     });

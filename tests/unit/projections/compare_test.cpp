@@ -94,6 +94,43 @@ TEST_F(compare_test, names_what_was_planted) {
                                "registered_ms,changed_ms,parked");
 }
 
+// Goal: an index that is gone, declared otherwise, or does not lead to its rows is named, whatever
+// the tables hold.
+TEST_F(compare_test, names_what_is_wrong_with_indexes) {
+  expect("DROP INDEX sessions_listed",
+         "table sqlite_schema, row name='sessions_listed', column sql: live (not declared), "
+         "rebuilt "
+             + as_sql("SELECT sql FROM sqlite_schema WHERE name = 'sessions_listed'"));
+  expect("CREATE INDEX another ON runs(id)",
+         "table sqlite_schema, row name='another', column sql: live CREATE INDEX another ON "
+         "runs(id), rebuilt (not declared)");
+  // An index that was filled by another declaration does not lead to its rows.
+  std::filesystem::copy_file(path, path + ".kept");
+  const auto declared = as_sql("SELECT sql FROM sqlite_schema WHERE name = 'session_ids'");
+  sql("PRAGMA writable_schema=ON; UPDATE sqlite_schema SET sql = "
+      "'CREATE INDEX session_ids ON sessions(workspace)' WHERE name = 'session_ids'");
+  sql("REINDEX session_ids");
+  sql("PRAGMA writable_schema=ON; UPDATE sqlite_schema SET sql = '" + declared
+      + "' WHERE name = 'session_ids'");
+  const auto report = check();
+  ASSERT_TRUE(report) << report.error();
+  ASSERT_TRUE(report->found.first);
+  EXPECT_EQ(report->found.first->table, "(integrity_check)");
+  EXPECT_NE(report->found.first->live.find("session_ids"), std::string::npos)
+      << report->found.first->live;
+}
+
+// Goal: of one view its parked entities are compared too, and those of no other.
+TEST_F(compare_test, one_view_with_what_is_parked) {
+  sql("INSERT INTO parked VALUES('runs', 'run_x', 'run_x', 1, 0, 'why')");
+  const auto of = [&](const std::string& view) {
+    return views::check(path, log, {view, elsewhere / "check", {}});
+  };
+  ASSERT_TRUE(of("runs"));
+  EXPECT_EQ(of("runs")->found.first->table, "parked");
+  EXPECT_FALSE(of("sessions")->found.first);
+}
+
 // Goal: views that are behind the ledger are compared with what it held then, and told so.
 TEST_F(compare_test, behind) {
   auto session = facts.fresh_session();

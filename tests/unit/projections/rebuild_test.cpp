@@ -6,12 +6,29 @@
 #include "tests/support/random_history.hpp"
 #include "tests/unit/projections/view_fixture.hpp"
 
+#include <fcntl.h>
 #include <sqlite3.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <csignal>
 #include <filesystem>
+#include <fstream>
+
+namespace {
+bool fail_renames = false;
+} // namespace
+
+/// In the place of the C library's.
+extern "C" int rename(const char* from, const char* to) noexcept {
+  if (fail_renames) {
+    errno = EIO;
+    return -1;
+  }
+  return static_cast<int>(::syscall(SYS_renameat2, AT_FDCWD, from, AT_FDCWD, to, 0));
+}
 
 namespace runledger::test {
 namespace {
@@ -188,6 +205,39 @@ TEST_F(rebuild_test, failure_leaves_nothing) {
   ASSERT_FALSE(missing);
   EXPECT_NE(missing.error().find("cannot be written"), std::string::npos) << missing.error();
   EXPECT_EQ(names(), std::vector<std::string>{});
+}
+
+// Goal: where the live file had to go first and the new one cannot take its name, the new one is
+// kept, and the next rebuild goes on with it.
+TEST_F(rebuild_test, keeps_the_only_file) {
+  grow(100);
+  std::ofstream{path} << "no database";
+  fail_renames = true;
+  const auto failed = views::rebuild(path, log);
+  fail_renames = false;
+  ASSERT_FALSE(failed);
+  EXPECT_NE(failed.error().find("Input/output error"), std::string::npos) << failed.error();
+  EXPECT_EQ(names(), std::vector<std::string>{"views.db.new"});
+  const auto done = views::rebuild(path, log);
+  ASSERT_TRUE(done) << done.error();
+  EXPECT_EQ(done->continued_at, static_cast<std::uint64_t>(log.end_offset(0)));
+  EXPECT_FALSE(checked().found.first);
+}
+
+// Goal: a reader of one view's old rows keeps the new ones out of the file itself, and that is
+// told: such a file is not marked as cleanly ended.
+TEST_F(rebuild_test, one_view_beside_a_reader) {
+  grow(100);
+  make_live();
+  auto reader = sqlite::connection::open(path, sqlite::open_mode::read_write);
+  ASSERT_TRUE(reader->exec("BEGIN; SELECT count(*) FROM runs"));
+  const auto beside = views::rebuild_view(path, log, "runs");
+  ASSERT_TRUE(beside) << beside.error();
+  EXPECT_FALSE(beside->in_one_file);
+  ASSERT_TRUE(reader->exec("COMMIT"));
+  const auto alone = views::rebuild_view(path, log, "runs");
+  ASSERT_TRUE(alone) << alone.error();
+  EXPECT_TRUE(alone->in_one_file);
 }
 
 // Goal: one view is mended alone; what is wrong elsewhere stays, to be seen.

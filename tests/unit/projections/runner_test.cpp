@@ -10,7 +10,9 @@
 #include <condition_variable>
 #include <filesystem>
 #include <fstream>
+#include <iterator>
 #include <mutex>
+#include <set>
 #include <thread>
 
 namespace runledger::test {
@@ -37,6 +39,11 @@ private:
   std::condition_variable wake_;
   bool happened_ = false;
 };
+
+/// Of this process.
+std::ptrdiff_t thread_count() {
+  return std::distance(std::filesystem::directory_iterator{"/proc/self/task"}, {});
+}
 
 class runner_test : public ::testing::Test {
 protected:
@@ -285,6 +292,44 @@ TEST_F(runner_test, rebuilds_beside_readers_and_writers) {
   ASSERT_TRUE(checked) << checked.error();
   EXPECT_FALSE(checked->found.first) << views::to_text(*checked->found.first);
   EXPECT_EQ(checked->lag, 0);
+}
+
+// Goal: what the ledger holds and the runner has not told yet is told after a switch as well: the
+// listener hears of it, and whoever waits for it is called.
+TEST_F(runner_test, a_switch_passes_nobody_by) {
+  for (int i = 0; i < 50; ++i)
+    accept_run();
+  std::atomic<bool> armed = false;
+  event_to_come held, released;
+  std::mutex mutex;
+  std::set<session_id> told;
+  start(4ms, [&](const views::change_set& changes) {
+    if (armed.exchange(false)) {
+      held.happen();
+      released.wait();
+    }
+    std::lock_guard guard{mutex};
+    for (const auto& [session, seq] : changes.timelines)
+      told.insert(session);
+  });
+  wait_ready();
+  armed = true;
+  accept_run();
+  ASSERT_TRUE(held.wait());
+  const auto session = facts.fresh_session();
+  facts.write_session(session, facts.turn(facts.fresh_run(session)));
+  event_to_come caught_up;
+  runner->when_caught_up([&] { caught_up.happen(); });
+  const auto threads = thread_count();
+  ASSERT_TRUE(runner->rebuild());
+  const auto until = std::chrono::steady_clock::now() + deadline;
+  while (thread_count() != threads && std::chrono::steady_clock::now() < until)
+    std::this_thread::yield(); // Until the builder has done what it does alone.
+  released.happen();
+  EXPECT_TRUE(caught_up.wait());
+  runner->stop();
+  EXPECT_EQ(runner->replaced().count, 1u);
+  EXPECT_TRUE(told.contains(session));
 }
 
 // Goal: stopping ends a rebuild at whatever point it is, and leaves no file beside the views, which
