@@ -59,17 +59,15 @@ std::unique_ptr<event_log> open_file(const std::string& path) {
 }
 
 /// A folder without a ledger is told apart from a ledger that cannot be read.
-std::string ledger_file_of(const std::string& folder) {
+void expect_ledger_in(const std::string& folder) {
   std::error_code ec;
   if (!fs::is_directory(folder, ec))
     throw command_failure{
         exit_wrong,
         fmt::format("the data folder {} {}: name it with --data, or a ledger with --ledger", folder,
                     fs::exists(folder, ec) ? "is no folder" : "is not there")};
-  auto path = folder + "/ledger.db";
-  if (!fs::exists(path, ec) && !ec)
+  if (!fs::exists(folder + "/ledger.db", ec) && !ec)
     throw command_failure{exit_wrong, fmt::format("{} holds no ledger (ledger.db)", folder)};
-  return path;
 }
 
 /// The folder of blobs beside what is read; nothing where there is none.
@@ -94,12 +92,20 @@ void add_offline_options(CLI::App& app, offline_options& options) {
   app.add_flag("--json", options.json, "Print JSON");
 }
 
+std::string data_folder_of(const offline_options& options) {
+  if (!options.ledger.empty() && options.data.empty())
+    return {};
+  auto folder = chosen_folder(options);
+  if (options.ledger.empty())
+    expect_ledger_in(folder);
+  return folder;
+}
+
 offline_ledger::offline_ledger(const offline_options& options) {
   const std::string_view named = options.ledger;
-  if (named.empty() || !options.data.empty())
-    data_ = chosen_folder(options);
+  data_ = data_folder_of(options);
   if (named.empty()) {
-    name_ = ledger_file_of(data_);
+    name_ = data_ + "/ledger.db";
     log_ = open_file(name_);
     blobs_ = blobs_in(data_ + "/blobs");
   } else if (named.starts_with(sqlite_prefix) && named.size() > sqlite_prefix.size()) {

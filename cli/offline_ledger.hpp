@@ -19,6 +19,11 @@ struct offline_options {
 /// `--data`, `--ledger`, `--json`. `options` must outlive the parsing.
 void add_offline_options(CLI::App& app, offline_options& options);
 
+/// The data folder that the options name, looked at but not opened: ends the command as
+/// offline_ledger does where it is not there or holds no ledger; empty where only a ledger is
+/// named.
+std::string data_folder_of(const offline_options& options);
+
 /// A ledger that is read without a server, or beside a running one, and left as it is: nothing is
 /// written to its folder (docs/decisions/0055). Reading never fails because the ledger grows.
 class offline_ledger {

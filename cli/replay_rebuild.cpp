@@ -180,18 +180,36 @@ void print_rebuilt(const rebuild_options& asked, const views::rebuilt& done,
                     rate_text(done.events, seconds)));
 }
 
+std::string folder_of_views(const rebuild_options& asked) {
+  auto folder = data_folder_of(asked);
+  if (folder.empty())
+    throw command_failure{exit_wrong, "--ledger alone has no views: name the folder that holds "
+                                      "them with --data"};
+  if (std::error_code ec; !std::filesystem::is_directory(folder, ec))
+    throw command_failure{exit_wrong, fmt::format("--data {}: there is no such folder", folder)};
+  return folder;
+}
+
+/// The next server need not fold anew, if everything lies in the one file.
+void mark(const std::string& path, const views::rebuilt& done) {
+  if (!done.in_one_file)
+    return fmt::print(
+        stderr,
+        "runledger: {} is read by another program, so its write-ahead log could not be "
+        "emptied. The views are right; should the machine stop before the next server "
+        "does, they are rebuilt at the start behind that\n",
+        path);
+  if (const auto marked = views::mark_clean(path); !marked)
+    throw command_failure{exit_wrong, marked.error()};
+}
+
 int rebuild(const rebuild_options& asked) {
   stop_at_signals();
   expect_known(asked.view);
+  // What is read must not be what a server writes meanwhile.
+  const auto lock = locked(folder_of_views(asked), asked.view);
   const offline_ledger ledger{asked};
-  if (ledger.data().empty())
-    throw command_failure{exit_wrong, "--ledger alone has no views: name the folder that holds "
-                                      "them with --data"};
-  if (std::error_code ec; !std::filesystem::is_directory(ledger.data(), ec))
-    throw command_failure{exit_wrong,
-                          fmt::format("--data {}: there is no such folder", ledger.data())};
   const auto path = ledger.views_path();
-  const auto lock = locked(ledger.data(), asked.view);
   if (asked.check)
     return check(asked, ledger);
   progress bar{"rebuild", "events"};
@@ -203,8 +221,7 @@ int rebuild(const rebuild_options& asked) {
   if (!done)
     give_up(done.error(), "interrupted; the views are as they were, and the same command goes on "
                           "where it was");
-  if (const auto marked = views::mark_clean(path); !marked)
-    throw command_failure{exit_wrong, marked.error()};
+  mark(path, *done);
   print_rebuilt(asked, *done, path, seconds_since(began));
   return exit_done;
 }

@@ -2,6 +2,7 @@
 // exactly what was durable, and a client that asks again with its key finds out what that was.
 
 #include "tests/crash/world.hpp"
+#include "tests/support/checked_views.hpp"
 
 #include <gtest/gtest.h>
 
@@ -105,6 +106,29 @@ INSTANTIATE_TEST_SUITE_P(points, fail_point,
                          testing::Values("before_append", "after_append", "before_answer",
                                          "after_answer", "view_before_commit", "view_after_commit"),
                          [](const auto& info) { return std::string{info.param}; });
+
+// Goal: a server that is killed while rebuilt views take the place of the live ones comes back with
+// views that are what the ledger says, and with the same answers.
+TEST(killed_in_a_rebuild, views_are_right) {
+  world w;
+  ASSERT_TRUE(w.start());
+  const auto agent = w.make_agent("pooled", pooled_recipe(w));
+  const auto run = w.run_to_end(agent, R"({"initial_state":{"steps":2}})");
+  ASSERT_EQ(run["status"], "succeeded");
+  for (const char* point : {"view_before_switch", "view_in_switch"}) {
+    ASSERT_TRUE(w.server.stop());
+    w.server.options().environment = {{"RUNLEDGER_FAIL_POINT", point}};
+    ASSERT_TRUE(w.start());
+    w.client().post("/api/v1/admin/projections/runs/rebuild", ""); // May be lost.
+    const auto end = w.server.await_end(std::chrono::seconds{30});
+    ASSERT_TRUE(end) << point;
+    ASSERT_EQ(end->signal, SIGKILL) << w.server.why();
+    EXPECT_EQ(views_difference(w.data()), "") << point;
+    w.server.options().environment.clear();
+    ASSERT_TRUE(w.start());
+    EXPECT_EQ(w.client().get("/api/v1/runs/" + run["id"]).body, run.body) << point;
+  }
+}
 
 } // namespace
 

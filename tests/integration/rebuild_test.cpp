@@ -1,4 +1,5 @@
 #include "events/json.hpp"
+#include "events/log/data_folder_lock.hpp"
 #include "tests/support/checked_views.hpp"
 #include "tests/support/folder_state.hpp"
 #include "tests/support/http_client.hpp"
@@ -24,6 +25,7 @@ namespace {
 using ::testing::AllOf;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
+using ::testing::Not;
 
 struct spoken {
   int exit_code; ///< -1: it was killed.
@@ -219,7 +221,30 @@ TEST_F(rebuild_command, refuses_in_words) {
   EXPECT_EQ(rebuild("--check " + other + fmt::format(" --data '{}'", data)).exit_code, 0);
   sql("PRAGMA user_version = 99", "/ledger.db");
   expect("", "newer version of runledger");
+  // Whose folder it is comes first: what is read may be written to meanwhile.
+  const auto owned = data_folder_lock::acquire(data);
+  ASSERT_TRUE(owned);
+  expect("", "is in use by another server");
   server.expect_other_views("the ledger cannot be read any more");
+}
+
+// Goal: one view that is mended while another program reads is not marked as cleanly ended, because
+// the file alone does not hold it; the command says so.
+TEST_F(rebuild_command, one_view_beside_a_reader) {
+  ASSERT_TRUE(server.stop());
+  sqlite3* reader = nullptr;
+  ASSERT_EQ(sqlite3_open((data + "/views.db").c_str(), &reader), SQLITE_OK);
+  ASSERT_EQ(sqlite3_exec(reader, "BEGIN; SELECT count(*) FROM agents", nullptr, nullptr, nullptr),
+            SQLITE_OK);
+  const auto beside = rebuild("--view agents");
+  EXPECT_EQ(beside.exit_code, 0) << beside.error;
+  EXPECT_THAT(beside.error, HasSubstr("is read by another program"));
+  EXPECT_FALSE(std::filesystem::exists(data + "/views.db.clean"));
+  sqlite3_close(reader);
+  const auto alone = rebuild("--view agents");
+  EXPECT_EQ(alone.exit_code, 0) << alone.error;
+  EXPECT_THAT(alone.error, Not(HasSubstr("is read by another program")));
+  EXPECT_TRUE(std::filesystem::exists(data + "/views.db.clean"));
 }
 
 // Goal: without room, or without leave to write, the views stay as they were and nothing is left.

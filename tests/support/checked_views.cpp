@@ -7,10 +7,11 @@
 
 namespace runledger::test {
 
-std::string views_difference(const std::string& data) {
+std::string views_difference(const std::string& data, bool ready) {
   const auto path = data + "/views.db";
-  if (!std::filesystem::exists(data + "/ledger.db") || !std::filesystem::exists(path))
-    return {};
+  for (const auto& file : {data + "/ledger.db", path})
+    if (!std::filesystem::exists(file))
+      return ready ? file + " is not there" : std::string{};
   sqlite_log_options options;
   options.file = data + "/ledger.db";
   options.read_only = true;
@@ -20,6 +21,8 @@ std::string views_difference(const std::string& data) {
   const auto report = views::check(path, **log, {{}, data + ".check", {}});
   if (!report)
     return report.error();
+  if (ready && report->position == 0)
+    return path + " holds nothing, though the server was ready";
   return report->found.first ? views::to_text(*report->found.first) : std::string{};
 }
 

@@ -5,8 +5,9 @@
 namespace runledger::test {
 
 /// The first difference between the views of a data folder, whose server has ended in whatever way,
-/// and views that are rebuilt from its ledger up to where they are; empty: there is none, or there
-/// are no views. Nothing in the folder is changed.
-std::string views_difference(const std::string& data);
+/// and views that are rebuilt from its ledger up to where they are; empty: there is none. Where
+/// nothing is there, or nothing is folded yet, that is told too, unless the server was never
+/// `ready`. Nothing in the folder is changed.
+std::string views_difference(const std::string& data, bool ready = true);
 
 } // namespace runledger::test

@@ -84,7 +84,8 @@ private:
   pid_t pid_ = -1;
   std::uint16_t port_ = 0;
   std::optional<process_end> end_;
-  bool launched_ = false; // And not looked at since.
+  bool launched_ = false;  // And not looked at since.
+  bool was_ready_ = false; // Once: from then on there are views.
   bool compare_views_ = true;
 };
 
