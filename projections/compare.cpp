@@ -218,7 +218,8 @@ std::vector<std::string> tables_of(const std::string& view) {
 
 /// Whether each table and index is declared as this version does it.
 std::optional<difference> schema_difference(sqlite::connection& live) {
-  auto opened = sqlite::connection::open(":memory:", sqlite::open_mode::create);
+  // In memory; a mode that makes the file would leave one of this name.
+  auto opened = sqlite::connection::open(":memory:", sqlite::open_mode::read_write);
   if (!opened)
     throw opened.error();
   run_sql(*opened, schema_tables);
