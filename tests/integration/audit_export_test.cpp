@@ -90,6 +90,7 @@ TEST_F(audit_export, verifies_far_from_the_ledger) {
   ASSERT_EQ(taken.exit_code, 0) << taken.out;
   EXPECT_THAT(taken.out, HasSubstr(" of them under a signed tree head"));
   ASSERT_TRUE(w.server.stop());
+  w.server.end(); // Its views are looked at while they are there.
   fs::rename(data, w.folder / "gone");
   const auto with =
       fmt::format("--public-key '{0}/node.pem' --against '{0}/kept.jsonl'", out.path());
