@@ -4,16 +4,15 @@
 #include "tests/support/folder_state.hpp"
 #include "tests/support/http_client.hpp"
 #include "tests/support/server_process.hpp"
+#include "tests/support/shell.hpp"
 #include "tests/support/temp_folder.hpp"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sqlite3.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
-#include <cstdio>
 #include <filesystem>
 #include <fmt/format.h>
 #include <fstream>
@@ -26,11 +25,6 @@ using ::testing::AllOf;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using ::testing::Not;
-
-struct spoken {
-  int exit_code; ///< -1: it was killed.
-  std::string out, error;
-};
 
 /// `replay rebuild` of the real binary, on the folder of a real server.
 class rebuild_command : public ::testing::Test {
@@ -46,19 +40,11 @@ protected:
 
   /// As a person types it; `before` stands in front of the command.
   spoken rebuild(const std::string& words = {}, const std::string& before = {}) const {
-    const auto errors = folder / "stderr";
-    const auto line =
-        fmt::format("{} env RUNLEDGER_DATA='{}' TMPDIR='{}' '{}' replay rebuild {} 2>'{}'", before,
-                    data, temporary.path(), RUNLEDGER_BINARY, words, errors);
-    spoken said{-1, {}, {}};
-    FILE* pipe = ::popen(line.c_str(), "r");
-    char piece[4096];
-    for (std::size_t n; (n = std::fread(piece, 1, sizeof piece, pipe)) > 0;)
-      said.out.append(piece, n);
-    const int status = ::pclose(pipe);
-    const int code = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
-    said.exit_code = code > 128 ? -1 : code; // As the shell tells a signal.
-    said.error = read_whole_file(errors);
+    auto said =
+        shell_apart(fmt::format("{} env RUNLEDGER_DATA='{}' TMPDIR='{}' '{}' replay rebuild {}",
+                                before, data, temporary.path(), RUNLEDGER_BINARY, words));
+    if (said.exit_code > 128)
+      said.exit_code = -1; // As the shell tells a signal.
     return said;
   }
 
