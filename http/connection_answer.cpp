@@ -403,6 +403,11 @@ void connection::stream_chunk(std::string_view text) {
 }
 
 bool connection::stream_send(std::string_view id, std::string_view event, std::string_view data) {
+  if (stream_buffered() > edge_.bounds.stream_buffer) {
+    ++edge_.figures.streams_overrun;
+    close();
+    return false;
+  }
   std::string text;
   text.reserve(id.size() + event.size() + data.size() + 32);
   if (!id.empty())
@@ -417,11 +422,6 @@ bool connection::stream_send(std::string_view id, std::string_view event, std::s
     data.remove_prefix(data.substr(end).starts_with("\r\n") ? end + 2 : end + 1);
   } while (true);
   text.append("\n");
-  if (stream_buffered() > 0 && stream_buffered() + text.size() > edge_.bounds.stream_buffer) {
-    ++edge_.figures.streams_overrun;
-    close();
-    return false;
-  }
   stream_chunk(text);
   auto keep = shared_from_this();
   advance();

@@ -27,9 +27,9 @@ public:
   ~sse_stream();
 
   /// Queues one event. An empty `id` or `event` leaves its line out; `data` may hold line ends.
-  /// False: the stream is over, because the client left, the server drains, or what the client has
-  /// not read yet exceeds the limit (it is then disconnected, and resumes after the last id it
-  /// got). One event may exceed the limit if nothing else waits.
+  /// False: the stream is over, because the client left, the server drains, or what the client had
+  /// not read before exceeds the limit (it is then disconnected, and resumes after the last id it
+  /// got). So at most the limit and one event wait.
   bool send(std::string_view id, std::string_view event, std::string_view data);
   /// Queues a comment line.
   bool comment(std::string_view text);

@@ -135,6 +135,17 @@ TEST_F(edge_stream, OneEventMayExceedTheBuffer) {
   EXPECT_TRUE(client.read_until(std::string(1'000'000, 'y')));
 }
 
+// Goal: who has only a little to read yet is not cut off because the next event is a large one.
+TEST_F(edge_stream, ALargeEventMayFollowASmallOne) {
+  start();
+  auto client = subscribe();
+  const std::string data(10'000, 'x');
+  while (on_edge([&] { return toy_.streams[0].buffered(); }) == 0) // The sockets' buffers fill up.
+    ASSERT_TRUE(send("1", "", data));
+  EXPECT_TRUE(send("2", "", std::string(256 * 1024, 'y')));
+  EXPECT_TRUE(client.read_until(std::string(256 * 1024, 'y')));
+}
+
 /// Sends pages of events, the next one only when the stream is writable.
 class pager {
 public:
