@@ -1,4 +1,5 @@
 """Apache Kafka as Maven artifacts: fetched once, compared with recorded checksums at every use."""
+import contextlib
 import fcntl
 import hashlib
 import os
@@ -58,6 +59,23 @@ def logging_flags(version, jars):
     if not file.exists() or file.read_text() != text:
         write_at_once(file, text)
     return [f"-Dlog4j.configuration={file.as_uri()}"]
+
+
+def class_archive(version):
+    """Where the JVM keeps Kafka's classes as it loaded them: a broker starts with half the work.
+    Bound to the Java that wrote it. An empty file: that Java writes none."""
+    home = pathlib.Path(java()).resolve()
+    about = f"{home} {home.stat().st_size} {home.stat().st_mtime_ns}"
+    return cache_folder() / f"{version}-{hashlib.sha256(about.encode()).hexdigest()[:12]}.jsa"
+
+
+def java_call(version, jars, *words):
+    """A program of Kafka: flags of the JVM, its class, its arguments."""
+    archive = class_archive(version)
+    is_there = archive.exists() and archive.stat().st_size > 0
+    shared = [f"-XX:SharedArchiveFile={archive}"] if is_there else []
+    class_path = ":".join(str(jar) for jar in sorted(jars.glob("*.jar")))
+    return [java(), *shared, *logging_flags(version, jars), "-cp", class_path, *words]
 
 
 def write_at_once(file, text):
@@ -129,14 +147,21 @@ def maven(version, into):
                          f"{said[0][8:] if said else done.stderr.strip()[-500:]}")
 
 
+@contextlib.contextmanager
+def locked(version):
+    """Against another call that fetches or learns the same."""
+    with open(cache_folder() / f"{version}.lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
 def fetch(version, record=False):
     """The folder with the checked jars of a version; fetched if it is not there."""
     java()
     cache = cache_folder()
     folder = cache / version
     cache.mkdir(parents=True, exist_ok=True)
-    with open(cache / f"{version}.lock", "w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with locked(version):
         if not folder.exists():
             fresh = pathlib.Path(tempfile.mkdtemp(dir=cache))
             try:

@@ -13,6 +13,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 import uuid
 
@@ -126,13 +127,36 @@ def locked(data):
         yield
 
 
+def prepare(version):
+    """The checked jars, and the archive of their classes."""
+    jars = artifacts.fetch(version)
+    with artifacts.locked(version):
+        archive = artifacts.class_archive(version)
+        if not archive.exists():
+            learn_classes(version, jars, archive)
+    return jars
+
+
+def learn_classes(version, jars, archive):
+    """Runs a broker once and lets the JVM write down what it loaded."""
+    print("Writing an archive of Kafka's classes, with which brokers start faster",
+          file=sys.stderr)
+    with tempfile.TemporaryDirectory(dir=archive.parent) as folder:
+        once = Cluster.make(pathlib.Path(folder), version, Wanted())
+        written = pathlib.Path(folder) / "classes.jsa"
+        once.start(jars, (), flags=[f"-XX:ArchiveClassesAtExit={written}"])
+        if once.stop(seconds=300):
+            written.touch()  # Nothing is written by a Java that cannot: nobody need try again.
+            os.replace(written, archive)
+
+
 def start(data, wanted, numbers):
     """Makes the cluster if there is none, and starts those of its brokers that do not run."""
     recorded = Cluster.load(data) if (data / "cluster.json").exists() else None
     version = artifacts.chosen_version()
     if recorded and "KAFKA_VERSION" not in os.environ:
         version = recorded.version
-    jars = artifacts.fetch(version)
+    jars = prepare(version)
     data.mkdir(parents=True, exist_ok=True)
     with locked(data):
         exists = (data / "cluster.json").exists()
@@ -201,7 +225,7 @@ class Cluster:
     def process(self, number):
         return Process.read(self.folder(number) / "pid")
 
-    def start(self, jars, numbers):
+    def start(self, jars, numbers, flags=()):
         down = [n for n in numbers or self.brokers if not self.process(n)]
         for number in down:
             for port in ("port", "controller_port"):
@@ -215,7 +239,7 @@ class Cluster:
               f"{self.data}", file=sys.stderr)
         self.format(jars, down)
         for number in down:
-            self.launch(jars, number)
+            self.launch(jars, number, flags)
         try:
             self.await_answers(down)
         except BaseException:
@@ -231,10 +255,10 @@ class Cluster:
             (folder / "tmp").mkdir(parents=True, exist_ok=True)
             (folder / "server.properties").write_text(self.properties(number))
             if not (folder / "data" / "meta.properties").exists():
-                call = [artifacts.java(), "-Xmx128m", "-XX:TieredStopAtLevel=1",
-                        *artifacts.logging_flags(self.version, jars), "-cp", f"{jars}/*",
-                        "kafka.tools.StorageTool", "format", "-t", self.plan["cluster_id"],
-                        "-c", str(folder / "server.properties")]
+                call = artifacts.java_call(
+                    self.version, jars, "-Xmx128m", "-XX:+UseSerialGC",
+                    "-XX:TieredStopAtLevel=1", "kafka.tools.StorageTool", "format", "-t",
+                    self.plan["cluster_id"], "-c", str(folder / "server.properties"))
                 running.append((number, subprocess.Popen(
                     call, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)))
         for number, process in running:
@@ -243,12 +267,12 @@ class Cluster:
                 raise Failure(f"the data folder of broker {number} could not be formatted:\n"
                               f"{said.strip()[-2000:]}")
 
-    def launch(self, jars, number):
+    def launch(self, jars, number, flags):
         folder = self.folder(number)
-        call = [artifacts.java(), "-Xmx256m", "-XX:+UseSerialGC", "-XX:-UsePerfData",
-                f"-Djava.io.tmpdir={folder / 'tmp'}",
-                *artifacts.logging_flags(self.version, jars), "-cp", f"{jars}/*", "kafka.Kafka",
-                str(folder / "server.properties")]
+        call = artifacts.java_call(
+            self.version, jars, *flags, "-Xmx256m", "-XX:+UseSerialGC", "-XX:-UsePerfData",
+            f"-Djava.io.tmpdir={folder / 'tmp'}", "kafka.Kafka",
+            str(folder / "server.properties"))
         with open(folder / "log", "ab") as log:
             log.write(f"--- {time.strftime('%Y-%m-%d %H:%M:%S')} start\n".encode())
             log.flush()
@@ -311,7 +335,9 @@ class Cluster:
         if verb == "kill" and not process.ended(STOP_SECONDS):
             raise Failure(f"process {process.pid} (broker {number}) does not end")
 
-    def stop(self, numbers=()):
+    def stop(self, numbers=(), seconds=STOP_SECONDS):
+        """Whether all ended by themselves in that time."""
+        in_order = True
         with locked(self.data):
             if not numbers:
                 (self.data / "watchdog.pid").unlink(missing_ok=True)
@@ -319,11 +345,13 @@ class Cluster:
             for process in processes:
                 process.signal(signal.SIGTERM)
                 process.signal(signal.SIGCONT)  # A paused one would not hear it.
-            deadline = time.monotonic() + STOP_SECONDS
+            deadline = time.monotonic() + seconds
             for process in processes:
                 if not process.ended(max(0, deadline - time.monotonic())):
+                    in_order = False
                     process.signal(signal.SIGKILL)
                     process.ended(STOP_SECONDS)
+        return in_order
 
     def status(self):
         words = {"": "stopped", "T": "paused"}
