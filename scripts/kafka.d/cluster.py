@@ -225,6 +225,9 @@ class Cluster:
     def process(self, number):
         return Process.read(self.folder(number) / "pid")
 
+    def running(self):
+        return {n: p for n in self.brokers if (p := self.process(n))}
+
     def start(self, jars, numbers, flags=()):
         down = [n for n in numbers or self.brokers if not self.process(n)]
         for number in down:
@@ -375,10 +378,10 @@ class Cluster:
     def end_with(self, pid):
         """The watchdog: waits for the end of `pid`, for its own dismissal, or for the loss of the
         folder; without the folder nobody else could find the brokers."""
+        known = self.running()
         Process.now(os.getpid()).write(self.data / "watchdog.pid")
-        known = {}
         while not has_ended(pid, seconds=1) and self.is_on_watch(os.getpid()):
-            known.update({n: p for n in self.brokers if (p := self.process(n))})
+            known.update(self.running())
         if not self.data.exists():
             for process in known.values():
                 if process.state():

@@ -81,6 +81,21 @@ void record_cluster(const temp_folder& data, int port) {
                          version == nullptr ? "3.9.2" : version, port, port));
 }
 
+/// A process that stands for broker 1 of a recorded cluster; `started` is what /proc says of it, or
+/// something else.
+int record_process(const temp_folder& data, const std::string& started = {}) {
+  const auto pid = std::stoi(shell("sleep 300 >/dev/null 2>&1 & echo $!").out);
+  const auto stat = shell(fmt::format("cut -d ' ' -f 22 /proc/{}/stat", pid)).out;
+  fs::create_directory(data / "broker-1");
+  write_file(data / "broker-1/pid", fmt::format("{} {}", pid, started.empty() ? stat : started));
+  return pid;
+}
+
+/// Neither gone nor waiting for somebody to collect it.
+bool runs(int pid) {
+  return !read_whole_file(fmt::format("/proc/{}/cmdline", pid)).empty();
+}
+
 /// The checked jars once more, as links, to be damaged.
 std::string linked_jars(const temp_folder& cache) {
   auto jars = kafka_script("jars").out;
@@ -243,6 +258,32 @@ TEST(kafka_script, says_what_is_missing) {
   const auto no_network = kafka_script("jars", with);
   EXPECT_EQ(no_network.exit_code, 3);
   EXPECT_THAT(no_network.error, HasSubstr("no way to the repository"));
+}
+
+// Goal: a broker's number that has passed to another process is not that broker: nobody ends it.
+TEST(kafka_script, leaves_processes_of_others_alone) {
+  const temp_folder data;
+  record_cluster(data, 1);
+  const auto pid = record_process(data, "1");
+  EXPECT_THAT(kafka_script(fmt::format("status --data '{}'", data.path())).out,
+              HasSubstr("stopped"));
+  EXPECT_EQ(kafka_script(fmt::format("kill 1 --data '{}'", data.path())).exit_code, 1);
+  EXPECT_EQ(kafka_script(fmt::format("stop --data '{}'", data.path())).exit_code, 0);
+  EXPECT_TRUE(runs(pid));
+  ::kill(pid, SIGKILL);
+}
+
+// Goal: brokers whose folder is gone are found by nobody, so the watchdog ends them.
+TEST(kafka_script, a_lost_folder_ends_the_brokers) {
+  const temp_folder data;
+  record_cluster(data, 1);
+  const auto pid = record_process(data);
+  shell(fmt::format("'{}/scripts/kafka' watch --data '{}' --until-pid {} >/dev/null 2>&1 &",
+                    RUNLEDGER_SOURCE_DIR, data.path(), ::getpid()));
+  ASSERT_TRUE(eventually([&] { return !read_whole_file(data / "watchdog.pid").empty(); }));
+  EXPECT_TRUE(runs(pid));
+  fs::remove_all(data.path());
+  EXPECT_TRUE(eventually([&] { return !runs(pid); }));
 }
 
 } // namespace runledger::test
