@@ -228,7 +228,8 @@ TEST(kafka_record, refuses_other_forms_of_json) {
   replaced(",\"data\":", ", \"data\":", strange);
   replaced(",\"data\":", ",\"data_base64\":", strange);
   replaced("2.50]}}", "2.50]} ", strange);
-  replaced("{\"specversion\"", "[\"specversion\"", "The value is no JSON: The JSON is malformed.");
+  replaced("{\"specversion\"", "[\"specversion\"",
+           "The value is no JSON: The text is not valid JSON.");
   expect_refused(
       content_mode::structured, [](auto& r) { *r.value = ""; }, strange);
   expect_refused(
