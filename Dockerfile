@@ -12,7 +12,7 @@ FROM debian:12-slim
 RUN apt-get update \
  && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends \
       libcaf-core0.17 libjemalloc2 libsimdjson14 libsqlite3-0 libfmt9 libspdlog1.10 libssl3 \
-      libseccomp2 libre2-9 bubblewrap ca-certificates tini python3 \
+      libseccomp2 libre2-9 librdkafka1 bubblewrap ca-certificates tini python3 \
  && rm -rf /var/lib/apt/lists/* \
  && useradd --system --home-dir /var/lib/runledger --create-home runledger
 COPY --from=build /opt/runledger /usr/local

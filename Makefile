@@ -1,5 +1,5 @@
 # Verbs only; the logic is in CMake and in scripts/.
-.PHONY: run build test bench fmt tidy check soak
+.PHONY: run build test bench fmt tidy check soak kafka-matrix
 
 run: build
 	build/release/runledger serve
@@ -27,3 +27,9 @@ tidy: build
 # The simulation and the crash tests for longer than scripts/test does: SEEDS and KILLS set how long.
 soak: build
 	cd build/release && TEST_SEEDS=$${SEEDS:-50000} TEST_KILLS=$${KILLS:-2000} ctest -L 'sim|crash' --output-on-failure --timeout 36000
+
+# The Kafka tests against each version of the broker that is supported.
+kafka-matrix: build
+	for version in 3.9.2 4.3.1; do \
+	  KAFKA_VERSION=$$version ctest --test-dir build/release -L kafka --output-on-failure || exit 1; \
+	done
