@@ -282,7 +282,8 @@ class Acceptance:
         stream, asked = attributes["subject"], attributes["partitionkey"]
         topic = record.topic.rpartition(".")[2]  # Without the prefix.
         if stream.startswith("part_") and len(stream) > 5:
-            need(stream == f"part_{topic}_{record.partition}", "it is another partition's own stream")
+            own = f"part_{topic}_{record.partition}"
+            need(stream == own, "it is another partition's own stream")
         else:
             governs = attributes["type"] in (OPENED, CLAIMED)
             need(not governs, "only a partition's own stream can found or claim it")
