@@ -12,8 +12,15 @@ namespace runledger::test {
 
 namespace {
 
-class feed_documents : public with_node_packages {};
+class feed_documents : public ::testing::Test {
+protected:
+  void SetUp() override {
+    if (const auto why = missing_node_packages(); !why.empty())
+      GTEST_SKIP() << why;
+  }
+};
 
+const std::string scripts = RUNLEDGER_SOURCE_DIR "/tests/feed/";
 const std::string docs = "'" RUNLEDGER_SOURCE_DIR "/docs' ";
 const std::string golden = "'" RUNLEDGER_SOURCE_DIR "/tests/golden/events' ";
 
@@ -21,14 +28,14 @@ const std::string golden = "'" RUNLEDGER_SOURCE_DIR "/tests/golden/events' ";
 
 // Goal: docs/asyncapi.yaml is valid and has each type in its channel.
 TEST_F(feed_documents, asyncapi_is_valid) {
-  const auto said = node(scripts() + "asyncapi.mjs", docs);
+  const auto said = run_node(scripts + "asyncapi.mjs", docs);
   EXPECT_EQ(said.exit_code, 0) << said.error;
   EXPECT_NE(said.out.find(" messages"), std::string::npos) << said.out;
 }
 
 // Goal: the schemas mean for another validator what they mean for ours.
 TEST_F(feed_documents, schemas_are_2020_12) {
-  const auto said = node(scripts() + "schemas.mjs", docs + golden);
+  const auto said = run_node(scripts + "schemas.mjs", docs + golden);
   EXPECT_EQ(said.exit_code, 0) << said.error;
   EXPECT_NE(said.out.find(" events"), std::string::npos) << said.out;
 }
@@ -43,7 +50,7 @@ TEST_F(feed_documents, records_parse_with_the_sdk_of_cloudevents) {
     if (fold.take(r))
       lines << kcat_line(r) << '\n';
   lines.close();
-  const auto said = node(scripts() + "cloudevents.mjs", "< '" + (data / "lines") + "'");
+  const auto said = run_node(scripts + "cloudevents.mjs", "< '" + (data / "lines") + "'");
   EXPECT_EQ(said.exit_code, 0) << said.error;
   std::ostringstream expected;
   for (const auto& event : fold.accepted())
