@@ -42,6 +42,11 @@ void append_cloud_event_base64(std::string& text, const envelope& e) {
   out.member("data_base64", to_base64(e.data)).end_object();
 }
 
+void append_cloud_event_attributes(std::string& text, const envelope& e) {
+  json_writer out{text};
+  write_attributes(out, e);
+}
+
 void append_cloud_event_json(std::string& text, const record& r) {
   const auto& e = r.event;
   json_writer out{text};

@@ -17,4 +17,8 @@ void append_cloud_event_json(std::string& out, const record& r);
 /// the envelope: everything that the hashes cover.
 void append_cloud_event_base64(std::string& out, const envelope& e);
 
+/// The attributes of docs/events.md in its order, absent ones left out, as an object that is not
+/// closed.
+void append_cloud_event_attributes(std::string& out, const envelope& e);
+
 } // namespace runledger

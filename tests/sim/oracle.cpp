@@ -1,6 +1,7 @@
 #include "tests/sim/oracle.hpp"
 
 #include "actors/entity_traits.hpp"
+#include "tests/support/event_schemas.hpp"
 
 #include <algorithm>
 
@@ -164,6 +165,8 @@ void oracle::take(const record& r) {
   }
   if (e.time < s.time)
     wrong(r, "its time is before its predecessor's");
+  if (const auto mismatch = test::schema_mismatch(e); !mismatch.empty())
+    wrong(r, mismatch);
   s.time = e.time;
   s.hashes.push_back(e.eventhash);
   ++events_;

@@ -2,10 +2,31 @@
 
 #include "events/log/sqlite_log.hpp"
 #include "projections/compare.hpp"
+#include "tests/support/event_schemas.hpp"
 
 #include <filesystem>
 
 namespace runledger::test {
+
+namespace {
+
+/// The first sound event that does not fit its schema; empty: none.
+std::string events_mismatch(const event_log& log) {
+  for (std::uint32_t p = 0; p < log.partition_count(); ++p)
+    for (std::int64_t at = 0;;) {
+      const auto some = log.read_partition(p, at, 1000);
+      if (!some || some->empty())
+        break;
+      for (const auto& r : *some)
+        if (r->damage.empty())
+          if (auto mismatch = schema_mismatch(r->event); !mismatch.empty())
+            return mismatch;
+      at = some->back()->offset + 1;
+    }
+  return {};
+}
+
+} // namespace
 
 std::string views_difference(const std::string& data, bool ready) {
   const auto path = data + "/views.db";
@@ -18,6 +39,8 @@ std::string views_difference(const std::string& data, bool ready) {
   const auto log = sqlite_log::open(std::move(options));
   if (!log)
     return "the ledger cannot be read: " + log.error();
+  if (auto mismatch = events_mismatch(**log); !mismatch.empty())
+    return mismatch;
   const auto report = views::check(path, **log, {{}, data + ".check", {}});
   if (!report)
     return report.error();
