@@ -168,8 +168,8 @@ struct engine_parts {
   blob_store& blobs;
   harness::harness_host& harness;
   const wall_clock& clock;
-  std::function<std::int64_t()>
-      view_position; ///< Next offset that the views will read; may be empty.
+  /// Events of the ledger that the views have not read yet; may be empty.
+  std::function<std::uint64_t()> view_lag;
   std::function<void(std::string)> on_fatal; ///< The ledger is dead; the process must end.
 };
 

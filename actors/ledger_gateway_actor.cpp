@@ -102,10 +102,7 @@ private:
   }
 
   bool views_too_far_behind() const {
-    if (!services_->view_position)
-      return false;
-    auto lag = services_->log.end_offset(0) - services_->view_position();
-    return lag > static_cast<std::int64_t>(services_->settings.max_view_lag);
+    return services_->view_lag && services_->view_lag() > services_->settings.max_view_lag;
   }
 
   void flush() {

@@ -35,7 +35,7 @@ struct services {
         harness(parts.harness),
         clock(parts.clock),
         ids(id_generator),
-        view_position(parts.view_position),
+        view_lag(parts.view_lag),
         on_fatal(parts.on_fatal),
         warn(std::move(to_operator)),
         folders(work_root(settings.data_dir), [this](std::string path) {
@@ -48,7 +48,7 @@ struct services {
   harness::harness_host& harness;
   const wall_clock& clock;
   id_source& ids; ///< Actors' thread only.
-  std::function<std::int64_t()> view_position;
+  std::function<std::uint64_t()> view_lag;
   std::function<void(std::string)> on_fatal;
   std::function<void(std::string_view)> warn; ///< One line for the operator's log.
   work_folders folders;                       ///< Actors' thread only.

@@ -53,7 +53,7 @@ constexpr std::size_t recovery_page = 500;
 /// Wakes a page, then gives way to the actors that it woke.
 void recover_page(caf::event_based_actor* self, const services_ptr& s, const std::string& after,
                   recovery_hold& hold) {
-  auto page = s->log.unfinished(stream_id{after}, recovery_page);
+  auto page = s->log.unfinished(0, stream_id{after}, recovery_page);
   if (!page) {
     s->warn("unfinished work cannot be listed: " + page.error().detail);
     self->delayed_send(self, std::chrono::seconds{1}, after);

@@ -19,7 +19,7 @@ std::set<std::string> nodes_of(const offline_ledger& ledger) {
   for (std::uint32_t p = 0; p < ledger.log().partition_count(); ++p)
     for (std::uint64_t from = 1;;) {
       const auto records =
-          ledger.log().read_stream(partition_stream(ledger.log().topic(), p), from, page);
+          ledger.log().read_stream(partition_stream(ledger.log().partition_name(p)), from, page);
       if (!records)
         refuse(ledger, records.error());
       if (records->empty())

@@ -104,7 +104,7 @@ int verify(const audit_verify_options& asked) {
   replay::verify_report outside;
   if (!ledger.tree_heads().empty())
     add_lying_about(ledger.tree_heads(), options.kept, outside);
-  options.offsets_without_gaps = ledger.log().topic() == "ledger";
+  options.offsets_without_gaps = ledger.log().partition_name(0).topic == whole_ledger;
   if (asked.blobs) {
     options.blobs = ledger.blobs();
     if (options.blobs == nullptr)

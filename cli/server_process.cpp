@@ -248,7 +248,7 @@ void server_process::start_engine() {
       *blobs_,
       *host_,
       clock_,
-      [this] { return views_->position(); },
+      [this] { return views_->lag(); },
       [this](const std::string& why) { http::net::post(io_, [this, why] { fail(why); }); }};
   engine_ = std::make_unique<engine>(engine_settings_from(), std::move(parts));
   context_->actors = engine_.get();

@@ -38,14 +38,6 @@ verdict judge_epoch(const partition_head& partition, const record& r) {
   return r.epoch == partition.epoch ? verdict::accepted : verdict::wrong_epoch;
 }
 
-/// True for `part_<topic>_<n>` with the partition's own number.
-bool is_own_stream(const partition_head& partition, const stream_id& stream) {
-  if (kind_of(stream) != stream_kind::partition)
-    return false;
-  auto digits = std::string_view{stream.value}.substr(stream.value.rfind('_') + 1);
-  return digits == std::to_string(partition.partition);
-}
-
 /// Rule 1 for the first event: the key is the stream itself, or for a run the session from which it
 /// is derived.
 bool first_key_fits(const envelope& e) {
@@ -55,22 +47,20 @@ bool first_key_fits(const envelope& e) {
          == e.stream.value;
 }
 
+/// Whether this is the one partition where the stream lives. Asked for every event, not only the
+/// first: who keeps the heads of several partitions together must come to the same answer.
+bool at_home(const partition_head& partition, const envelope& e) {
+  if (kind_of(e.stream) == stream_kind::partition) // Written to its partition explicitly.
+    return e.stream == partition_stream(partition.topic, partition.number);
+  return e.type != opened_type && e.type != claimed_type && topic_holds(partition.topic, e.stream)
+         && partition_for(e.partition_key, partition.partition_count) == partition.number;
+}
+
 verdict judge_partition(const partition_head& partition, const stream_head* head, const record& r) {
   const auto& e = r.event;
-  if (r.partition != partition.partition)
-    return verdict::wrong_partition;
-  bool governs = e.type == opened_type || e.type == claimed_type;
-  if (governs && !is_own_stream(partition, e.stream))
-    return verdict::wrong_partition;
-  if (head != nullptr)
-    return e.partition_key == head->partition_key ? verdict::accepted : verdict::wrong_partition;
-  if (!first_key_fits(e))
-    return verdict::wrong_partition;
-  if (kind_of(e.stream) == stream_kind::partition) // Written to its partition explicitly.
-    return is_own_stream(partition, e.stream) ? verdict::accepted : verdict::wrong_partition;
-  return partition_for(e.partition_key, partition.partition_count) == partition.partition
-             ? verdict::accepted
-             : verdict::wrong_partition;
+  bool fits = r.partition == partition.partition && at_home(partition, e)
+              && (head != nullptr ? e.partition_key == head->partition_key : first_key_fits(e));
+  return fits ? verdict::accepted : verdict::wrong_partition;
 }
 
 verdict judge_place(const stream_head* head, const envelope& e) {
@@ -87,6 +77,14 @@ verdict judge_place(const stream_head* head, const envelope& e) {
 }
 
 } // namespace
+
+partition_head head_of_empty(std::uint32_t partition, const topic_partition& name) {
+  partition_head out;
+  out.partition = partition;
+  out.topic = name.topic;
+  out.number = name.number;
+  return out;
+}
 
 std::string_view to_string(verdict v) {
   switch (v) {
@@ -140,44 +138,6 @@ void advance(partition_head& partition, stream_head& head, const record& r) {
         static_cast<std::uint32_t>(read_unsigned(e.data, "\"partitions\":"));
   else if (e.type == claimed_type)
     partition.epoch = r.epoch;
-}
-
-std::uint32_t partition_for(std::string_view key, std::uint32_t count) {
-  if (count <= 1)
-    return 0;
-  constexpr std::uint32_t seed = 0x9747b28c, m = 0x5bd1e995;
-  auto length = static_cast<std::uint32_t>(key.size());
-  std::uint32_t h = seed ^ length;
-  auto byte = [&](std::size_t i) {
-    return static_cast<std::uint32_t>(static_cast<std::uint8_t>(key[i]));
-  };
-  std::size_t i = 0;
-  for (; i + 4 <= key.size(); i += 4) {
-    std::uint32_t k = byte(i) | byte(i + 1) << 8 | byte(i + 2) << 16 | byte(i + 3) << 24;
-    k *= m;
-    k ^= k >> 24;
-    k *= m;
-    h = h * m ^ k;
-  }
-  switch (key.size() - i) {
-    case 3:
-      h ^= byte(i + 2) << 16;
-      [[fallthrough]];
-    case 2:
-      h ^= byte(i + 1) << 8;
-      [[fallthrough]];
-    case 1:
-      h ^= byte(i);
-      h *= m;
-  }
-  h ^= h >> 13;
-  h *= m;
-  h ^= h >> 15;
-  return (h & 0x7fffffff) % count;
-}
-
-stream_id partition_stream(std::string_view topic, std::uint32_t partition) {
-  return stream_id{"part_" + std::string{topic} + '_' + std::to_string(partition)};
 }
 
 } // namespace runledger

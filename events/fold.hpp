@@ -1,6 +1,7 @@
 #pragma once
 
 #include "events/envelope.hpp"
+#include "events/topics.hpp"
 
 #include <cstdint>
 #include <optional>
@@ -21,10 +22,15 @@ struct stream_head {
 
 /// What the fold remembers of a partition beside its streams.
 struct partition_head {
-  std::uint32_t partition = 0;
-  std::uint32_t partition_count = 0; ///< 0: `partition.opened` has not been accepted yet.
+  std::uint32_t partition = 0;       ///< Flat: over all topics.
+  std::uint32_t partition_count = 0; ///< Of its topic, as it was founded; 0: `partition.opened` has
+                                     ///< not been accepted yet.
   std::uint64_t epoch = 0;           ///< The last accepted claim's; 0 before the first.
+  std::string topic{whole_ledger};
+  std::uint32_t number = 0; ///< In its topic.
 };
+/// A partition before its first event.
+partition_head head_of_empty(std::uint32_t partition, const topic_partition& name);
 
 enum class verdict : std::uint8_t {
   accepted = 0,
@@ -32,7 +38,7 @@ enum class verdict : std::uint8_t {
   stale_seq,       ///< At or before the head: a repeat or a conflict.
   gap,             ///< Beyond head + 1.
   wrong_epoch,     ///< The writer's epoch is not the partition's (or a claim's is not the next).
-  wrong_partition, ///< Rule 1: partition key or partition do not fit.
+  wrong_partition, ///< Rule 1: partition key, topic or partition do not fit.
   broken_chain,    ///< prevhash is not the last accepted hash.
   bad_hash,        ///< datahash or eventhash are not what the contents say.
 };
@@ -48,12 +54,5 @@ verdict judge_own(const partition_head& partition, const stream_head* head, cons
 
 /// Takes an accepted record into account. `head` is the record's stream's.
 void advance(partition_head& partition, stream_head& head, const record& r);
-
-/// Kafka's murmur2 partitioner (org.apache.kafka.common.utils.Utils.murmur2), so that any client
-/// finds a key.
-std::uint32_t partition_for(std::string_view partition_key, std::uint32_t partition_count);
-
-/// The name of a partition's own stream: `part_ledger_0`.
-stream_id partition_stream(std::string_view topic, std::uint32_t partition);
 
 } // namespace runledger

@@ -66,30 +66,42 @@ result<state, read_error> read(const event_log& log, std::string_view id) {
   return std::move(found->keys);
 }
 
-result<void, claim_error> ensure_registered(event_log& log, const partition_claim& claim,
-                                            std::string_view id, const ed25519::public_key& key,
-                                            const wall_clock& clock,
-                                            std::chrono::milliseconds patience) {
+result<append_request, claim_error> registration(const event_log& log, const partition_claim& claim,
+                                                 std::string_view id,
+                                                 const ed25519::public_key& key,
+                                                 const wall_clock& clock) {
   auto stream = node_stream_of(id);
   auto known = load(log, stream);
   if (!known)
     return failed(stream, known.error().detail);
-  auto decided = decide(known->keys, {key});
-  if (decided.facts.empty())
+  append_request out;
+  for (const auto& fact : decide(known->keys, {key}).facts) {
+    auto encoded = encode(fact);
+    envelope e;
+    e.stream = stream;
+    e.partition_key = stream.value;
+    e.workspace.value = system_workspace;
+    e.principal = "system";
+    e.time = clock.now();
+    e.type = std::move(encoded.type);
+    e.data = std::move(encoded.data);
+    out.events.push_back(make_record(known->head, std::move(e), claim.epoch, false));
+  }
+  return out;
+}
+
+result<void, claim_error> ensure_registered(event_log& log, const partition_claim& claim,
+                                            std::string_view id, const ed25519::public_key& key,
+                                            const wall_clock& clock,
+                                            std::chrono::milliseconds patience) {
+  auto request = registration(log, claim, id, key, clock);
+  if (!request)
+    return request.error();
+  if (request->events.empty())
     return {};
-  auto encoded = encode(decided.facts.front());
-  envelope e;
-  e.stream = stream;
-  e.partition_key = stream.value;
-  e.workspace.value = system_workspace;
-  e.principal = "system";
-  e.time = clock.now();
-  e.type = std::move(encoded.type);
-  e.data = std::move(encoded.data);
-  auto written = append_and_wait(
-      log, {{make_record(known->head, std::move(e), claim.epoch, false)}}, patience);
+  auto written = append_and_wait(log, std::move(*request), patience);
   if (written.outcome != append_outcome::accepted)
-    return failed(stream, written.detail);
+    return failed(node_stream_of(id), written.detail);
   return {};
 }
 

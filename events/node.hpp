@@ -62,8 +62,15 @@ struct outcome {
 /// Its keys as the ledger holds them.
 result<state, read_error> read(const event_log& log, std::string_view id);
 
-/// Sees to it that the ledger knows `key` as the node's newest. Blocks until the log has answered,
-/// at most `patience`; call it right after the partition was taken.
+/// What is to be appended so that the ledger knows `key` as the node's newest; no events: it does.
+/// `claim`: of the partition where the node's stream lives.
+result<append_request, claim_error> registration(const event_log& log, const partition_claim& claim,
+                                                 std::string_view id,
+                                                 const ed25519::public_key& key,
+                                                 const wall_clock& clock);
+
+/// Sees to it at once. Blocks until the log has answered, at most `patience`; call it right after
+/// the partition was taken.
 result<void, claim_error>
 ensure_registered(event_log& log, const partition_claim& claim, std::string_view id,
                   const ed25519::public_key& key, const wall_clock& clock,

@@ -19,130 +19,9 @@ claim_error from_read(const read_error& e) {
   return {kind, e.stream.value + " at seq " + std::to_string(e.seq) + ": " + e.detail};
 }
 
-class taker {
-public:
-  taker(event_log& log, std::uint32_t partition, std::string_view node, const wall_clock& clock,
-        id_source& ids, std::chrono::milliseconds patience)
-      : log_(log),
-        partition_(partition),
-        node_(node),
-        clock_(clock),
-        ids_(ids),
-        patience_(patience),
-        stream_(partition_stream(log.topic(), partition)) {}
-
-  result<partition_claim, claim_error> run() {
-    for (int i = 0; i < claim_attempts; ++i) {
-      if (auto opened = ensure_opened(); !opened)
-        return opened.error();
-      auto head = log_.head(stream_);
-      if (!head)
-        return from_read(head.error());
-      if (!*head)
-        continue; // The founding event was refused: another process has written one; look again.
-      auto claim = make_claim(**head);
-      auto epoch = claim->epoch;
-      auto written = append(claim);
-      if (written.outcome == append_outcome::unavailable)
-        return claim_error{claim_error::kind::unavailable, written.detail};
-      if (auto mine = read_back(*claim); !mine)
-        return mine.error();
-      else if (*mine)
-        return partition_claim{partition_, epoch, ledger_, head_after(*claim)};
-    }
-    return claim_error{claim_error::kind::lost,
-                       stream_.value + " was claimed by others at every attempt"};
-  }
-
-private:
-  append_result append(const std::shared_ptr<record>& r) {
-    return append_and_wait(log_, append_request{{r}}, patience_);
-  }
-
-  envelope attributes(std::string_view name, std::string data) const {
-    envelope e;
-    e.stream = stream_;
-    e.type = full_type(name, 1);
-    e.workspace.value = system_workspace;
-    e.partition_key = stream_.value;
-    e.time = clock_.now();
-    e.principal = "system";
-    e.data = std::move(data);
-    return e;
-  }
-
-  std::shared_ptr<record> make_opened() const {
-    std::string data;
-    json_writer{data}
-        .begin_object()
-        .member("partitions", log_.partition_count())
-        .member("partitioner", partitioner_name)
-        .member("ledger", ids_.ulid(clock_.now()))
-        .end_object();
-    return make_record({}, attributes("partition.opened", std::move(data)), 0, false);
-  }
-
-  std::shared_ptr<record> make_claim(const stream_head& head) const {
-    auto epoch = log_.partition_state(partition_).epoch + 1;
-    std::string data;
-    json_writer{data}.begin_object().member("epoch", epoch).member("node", node_).end_object();
-    return make_record(head, attributes("partition.claimed", std::move(data)), epoch, false);
-  }
-
-  /// Founds the stream, or checks that it was founded for a ledger like this one.
-  result<void, claim_error> ensure_opened() {
-    auto first = log_.read_stream(stream_, 1, 1);
-    if (!first)
-      return from_read(first.error());
-    if (first->empty()) {
-      auto written = append(make_opened());
-      if (written.outcome == append_outcome::unavailable)
-        return claim_error{claim_error::kind::unavailable, written.detail};
-      first = log_.read_stream(stream_, 1, 1);
-      if (!first)
-        return from_read(first.error());
-      if (first->empty())
-        return claim_error{claim_error::kind::unavailable,
-                           stream_.value + " could not be founded: " + written.detail};
-    }
-    return check_opened(first->front()->event);
-  }
-
-  result<void, claim_error> check_opened(const envelope& e) {
-    auto opened = read_opened(e.data);
-    if (e.type != full_type("partition.opened", 1) || !opened)
-      return claim_error{claim_error::kind::corrupt,
-                         stream_.value + " does not begin with partition.opened"};
-    if (opened->partitions != log_.partition_count() || opened->partitioner != partitioner_name)
-      return claim_error{claim_error::kind::wrong_partition_count,
-                         "the ledger was opened with " + std::to_string(opened->partitions)
-                             + " partitions (" + opened->partitioner + "), now there are "
-                             + std::to_string(log_.partition_count())};
-    ledger_ = opened->ledger;
-    return {};
-  }
-
-  /// True if the claim stands in the ledger; false if another one took its place.
-  result<bool, claim_error> read_back(const record& claim) const {
-    auto stored = log_.read_stream(stream_, claim.event.seq, 1);
-    if (!stored)
-      return from_read(stored.error());
-    return !stored->empty() && stored->front()->event.eventhash == claim.event.eventhash;
-  }
-
-  static stream_head head_after(const record& r) {
-    return {r.event.seq, r.event.eventhash, r.event.partition_key, r.event.time};
-  }
-
-  event_log& log_;
-  std::uint32_t partition_;
-  std::string_view node_;
-  const wall_clock& clock_;
-  id_source& ids_;
-  std::chrono::milliseconds patience_;
-  stream_id stream_;
-  std::string ledger_;
-};
+stream_head head_after(const record& r) {
+  return {r.event.seq, r.event.eventhash, r.event.partition_key, r.event.time};
+}
 
 } // namespace
 
@@ -174,11 +53,132 @@ std::optional<opened_partition> read_opened(std::string_view data) {
   return data == "\"}" ? std::optional{std::move(out)} : std::nullopt;
 }
 
+// -- taking ------------------------------------------------------------------------------------
+
+partition_taking::partition_taking(const event_log& log, std::uint32_t partition, std::string node,
+                                   const wall_clock& clock, id_source& ids)
+    : log_(log),
+      partition_(partition),
+      node_(std::move(node)),
+      clock_(clock),
+      ids_(ids),
+      stream_(partition_stream(log.partition_name(partition))) {}
+
+partition_taking::step partition_taking::next() {
+  // All partitions of a ledger bear one id: that of the first, which is founded before another one.
+  if (auto missing = found(0))
+    return std::move(*missing);
+  if (partition_ != 0)
+    if (auto missing = found(partition_))
+      return std::move(*missing);
+  return claim();
+}
+
+partition_taking::step partition_taking::claim() {
+  if (claim_) {
+    if (last_ && last_->outcome == append_outcome::unavailable)
+      return claim_error{claim_error::kind::unavailable, last_->detail};
+    auto stored = log_.read_stream(stream_, claim_->event.seq, 1);
+    if (!stored)
+      return from_read(stored.error());
+    if (!stored->empty() && stored->front()->event.eventhash == claim_->event.eventhash)
+      return partition_claim{partition_, claim_->epoch, ledger_, head_after(*claim_)};
+  }
+  auto head = log_.head(stream_);
+  if (!head)
+    return from_read(head.error());
+  if (++attempts_ > claim_attempts || !*head)
+    return claim_error{claim_error::kind::lost,
+                       stream_.value + " was claimed by others at every attempt"};
+  claim_ = make_claim(**head);
+  last_.reset();
+  return append_request{{claim_}};
+}
+
+/// What is to be done before the partition is founded for a ledger like this one; nothing: it is.
+std::optional<partition_taking::step> partition_taking::found(std::uint32_t partition) {
+  const auto& name = log_.partition_name(partition);
+  auto own = partition_stream(name);
+  auto first = log_.read_stream(own, 1, 1);
+  if (!first)
+    return from_read(first.error());
+  if (!first->empty())
+    return check_opened(first->front()->event, name);
+  if (last_)
+    return claim_error{claim_error::kind::unavailable,
+                       last_->outcome == append_outcome::unavailable
+                           ? last_->detail
+                           : own.value + " could not be founded: " + last_->detail};
+  return append_request{{make_opened(name)}};
+}
+
+std::optional<partition_taking::step> partition_taking::check_opened(const envelope& e,
+                                                                     const topic_partition& name) {
+  auto opened = read_opened(e.data);
+  if (e.type != full_type("partition.opened", 1) || !opened)
+    return claim_error{claim_error::kind::corrupt,
+                       e.stream.value + " does not begin with partition.opened"};
+  if (opened->partitions != name.count || opened->partitioner != partitioner_name)
+    return claim_error{claim_error::kind::wrong_partition_count,
+                       "the topic `" + name.topic + "` was opened with "
+                           + std::to_string(opened->partitions) + " partitions ("
+                           + opened->partitioner + "), now there are "
+                           + std::to_string(name.count)};
+  if (!ledger_.empty() && opened->ledger != ledger_)
+    return claim_error{claim_error::kind::foreign, e.stream.value + " is of the ledger "
+                                                       + opened->ledger
+                                                       + ", the first partition of " + ledger_};
+  ledger_ = opened->ledger;
+  if (!claim_)
+    last_.reset(); // It was about the founding event.
+  return std::nullopt;
+}
+
+envelope partition_taking::attributes(const stream_id& own, std::string_view name,
+                                      std::string data) const {
+  envelope e;
+  e.stream = own;
+  e.type = full_type(name, 1);
+  e.workspace.value = system_workspace;
+  e.partition_key = own.value;
+  e.time = clock_.now();
+  e.principal = "system";
+  e.data = std::move(data);
+  return e;
+}
+
+std::shared_ptr<record> partition_taking::make_opened(const topic_partition& name) const {
+  std::string data;
+  json_writer{data}
+      .begin_object()
+      .member("partitions", name.count)
+      .member("partitioner", partitioner_name)
+      .member("ledger", ledger_.empty() ? ids_.ulid(clock_.now()) : ledger_)
+      .end_object();
+  return make_record({}, attributes(partition_stream(name), "partition.opened", std::move(data)), 0,
+                     false);
+}
+
+std::shared_ptr<record> partition_taking::make_claim(const stream_head& head) const {
+  auto epoch = log_.partition_state(partition_).epoch + 1;
+  std::string data;
+  json_writer{data}.begin_object().member("epoch", epoch).member("node", node_).end_object();
+  return make_record(head, attributes(stream_, "partition.claimed", std::move(data)), epoch, false);
+}
+
 result<partition_claim, claim_error> take_partition(event_log& log, std::uint32_t partition,
                                                     std::string_view node, const wall_clock& clock,
                                                     id_source& ids,
                                                     std::chrono::milliseconds patience) {
-  return taker{log, partition, node, clock, ids, patience}.run();
+  partition_taking taking{log, partition, std::string{node}, clock, ids};
+  for (;;) {
+    auto step = taking.next();
+    if (auto* taken = std::get_if<partition_claim>(&step))
+      return std::move(*taken);
+    if (auto* failed = std::get_if<claim_error>(&step))
+      return std::move(*failed);
+    taking.wrote(append_and_wait(log, std::move(std::get<append_request>(step)), patience));
+  }
 }
 
 } // namespace runledger

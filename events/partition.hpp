@@ -11,6 +11,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <variant>
 
 /// A partition's own stream (`part_<topic>_<n>`): its founding event and the claims with which
 /// processes take it. Its events belong to the workspace `system`, their principal is `system`, and
@@ -42,15 +43,49 @@ struct claim_error {
   enum class kind : std::uint8_t {
     unavailable = 1,       ///< The log does not answer or does not write.
     corrupt,               ///< The partition's own stream does not verify; see detail.
-    wrong_partition_count, ///< The ledger was opened with another number of partitions.
+    wrong_partition_count, ///< The topic was opened with another number of partitions.
+    foreign,               ///< The partition is of another ledger than the first one.
     lost,                  ///< Others kept claiming in between.
   } what;
   std::string detail; ///< One sentence for the operator.
 };
 
-/// Takes a partition: founds its stream if it is empty, appends a claim with the next epoch, and
-/// reads it back before returning. Blocks until the log has answered, each append at most
-/// `patience`. `ids` names a ledger that is founded here. Call it before anything else is appended.
+/// Taking a partition, step by step, for whoever must not block: founds its stream (and first that
+/// of the ledger's first partition) if it is empty, appends a claim with the next epoch, and reads
+/// it back. All outlive it. One thread.
+class partition_taking {
+public:
+  /// `ids` names a ledger that is founded here.
+  partition_taking(const event_log& log, std::uint32_t partition, std::string node,
+                   const wall_clock& clock, id_source& ids);
+
+  /// A request that is to be appended, after which comes `wrote`; or the end.
+  using step = std::variant<append_request, partition_claim, claim_error>;
+  step next();
+  void wrote(append_result how) { last_ = std::move(how); }
+
+private:
+  step claim();
+  std::optional<step> found(std::uint32_t partition);
+  std::optional<step> check_opened(const envelope& e, const topic_partition& name);
+  envelope attributes(const stream_id& own, std::string_view name, std::string data) const;
+  std::shared_ptr<record> make_opened(const topic_partition& name) const;
+  std::shared_ptr<record> make_claim(const stream_head& head) const;
+
+  const event_log& log_;
+  const std::uint32_t partition_;
+  const std::string node_;
+  const wall_clock& clock_;
+  id_source& ids_;
+  const stream_id stream_;
+  std::string ledger_;
+  std::shared_ptr<record> claim_;     ///< The last that was tried.
+  std::optional<append_result> last_; ///< Of the request that next() gave last.
+  int attempts_ = 0;
+};
+
+/// The same at once. Blocks until the log has answered, each append at most `patience`. Call it
+/// before anything else is appended.
 result<partition_claim, claim_error>
 take_partition(event_log& log, std::uint32_t partition, std::string_view node,
                const wall_clock& clock, id_source& ids,

@@ -362,6 +362,13 @@ std::int64_t view_runner::position(std::uint32_t partition) const {
   return state_->positions.at(partition).load(std::memory_order_acquire);
 }
 
+std::uint64_t view_runner::lag() const {
+  std::int64_t behind = 0;
+  for (std::uint32_t p = 0; p < state_->positions.size(); ++p)
+    behind += std::max<std::int64_t>(0, state_->log.end_offset(p) - position(p));
+  return static_cast<std::uint64_t>(behind);
+}
+
 bool view_runner::caught_up() const {
   return state_->ready && !state_->behind();
 }

@@ -60,6 +60,8 @@ public:
 
   /// The next offset that is not folded and committed yet.
   std::int64_t position(std::uint32_t partition = 0) const;
+  /// Events of the ledger, over all partitions, that are not in the views yet.
+  std::uint64_t lag() const;
   /// True if everything that is durable now is committed.
   bool caught_up() const;
   /// Calls `done` once the partition is committed up to `target` (an end_offset), at once and on

@@ -8,6 +8,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -85,10 +86,16 @@ public:
   /// The last accepted event of a stream; nothing for a stream without events.
   virtual result<std::optional<stream_head>, read_error> head(const stream_id& stream) const = 0;
 
-  virtual std::uint32_t partition_count() const = 0;
+  /// Partitions are numbered flat, 0 to partition_count() - 1 over all topics, and named: with
+  /// SQLite there is `ledger`, 0 of 1. The names are the same as long as the log lives.
+  virtual std::span<const topic_partition> partition_names() const = 0;
+  std::uint32_t partition_count() const {
+    return static_cast<std::uint32_t>(partition_names().size());
+  }
+  const topic_partition& partition_name(std::uint32_t partition) const {
+    return partition_names()[partition];
+  }
   virtual partition_head partition_state(std::uint32_t partition) const = 0;
-  /// The topic of a partition's own stream: `ledger` with SQLite.
-  virtual std::string_view topic() const = 0;
 
   /// One past the offset of the last durable event. Cheap.
   virtual std::int64_t end_offset(std::uint32_t partition) const = 0;
@@ -97,9 +104,9 @@ public:
   /// One listener at a time; an empty function takes it away.
   virtual void on_append(std::function<void()> listener) = 0;
 
-  /// Streams with unfinished work, in the order of their names, after `after`.
+  /// A partition's streams with unfinished work, in the order of their names, after `after`.
   virtual result<std::vector<unfinished_stream>, read_error>
-  unfinished(const stream_id& after, std::size_t limit) const = 0;
+  unfinished(std::uint32_t partition, const stream_id& after, std::size_t limit) const = 0;
 
   /// Set after a failure from which this process cannot go on (a failed fsync).
   virtual std::optional<std::string> failed() const = 0;

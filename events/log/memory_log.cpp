@@ -20,20 +20,15 @@ std::vector<append_result> all(std::size_t count, append_outcome outcome, std::s
 
 } // namespace
 
-memory_log::memory_log(std::uint32_t partitions, std::string topic)
-    : topic_(std::move(topic)), partitions_(partitions) {
-  for (std::uint32_t n = 0; n < partitions; ++n)
-    partitions_[n].state.partition = n;
+memory_log::memory_log(const std::vector<topic_size>& topics)
+    : names_(name_partitions(topics)), partitions_(names_.size()) {
+  for (std::uint32_t p = 0; p < names_.size(); ++p)
+    partitions_[p].state = head_of_empty(p, names_[p]);
 }
 
-std::uint32_t memory_log::partition_of(const envelope& e) const {
-  auto count = static_cast<std::uint32_t>(partitions_.size());
-  if (kind_of(e.stream) != stream_kind::partition)
-    return partition_for(e.partition_key, count);
-  for (std::uint32_t n = 0; n < count; ++n)
-    if (e.stream == partition_stream(topic_, n))
-      return n;
-  return 0;
+/// Where the event is judged; what belongs nowhere is refused in any partition.
+std::uint32_t memory_log::home_of(const envelope& e) const {
+  return partition_of(e.stream, e.partition_key, names_).value_or(0);
 }
 
 std::size_t memory_log::stream_content::place_of(std::uint64_t seq) const {
@@ -72,15 +67,15 @@ void memory_log::store(const std::shared_ptr<record>& r, bool accepted) {
   advance(partition.state, stream.head, *r);
   stream.events.push_back(r);
   if (r->open)
-    unfinished_[r->event.stream] = r->due_ms;
+    partition.unfinished[r->event.stream] = r->due_ms;
   else
-    unfinished_.erase(r->event.stream);
+    partition.unfinished.erase(r->event.stream);
 }
 
 /// Writes events until one is refused.
 void memory_log::write_events(append_request& request, append_result& outcome) {
   const auto& stream = request.events.front()->event.stream;
-  const auto home = partition_of(request.events.front()->event);
+  const auto home = home_of(request.events.front()->event);
   for (auto& r : request.events) {
     r->partition = home;
     auto v = r->event.stream == stream ? judge_at_place(*r) : verdict::wrong_partition;
@@ -107,21 +102,21 @@ append_result memory_log::write_request(append_request& request) {
   if (request.events.empty())
     return outcome;
   const auto stream = request.events.front()->event.stream;
-  auto& partition = partitions_[partition_of(request.events.front()->event)];
+  auto& partition = partitions_[home_of(request.events.front()->event)];
   auto state = partition.state;
   auto raw_size = partition.raw.size();
   auto head = streams_.contains(stream) ? streams_[stream].head : stream_head{};
-  auto open = unfinished_.find(stream);
-  auto due = open != unfinished_.end() ? std::optional{open->second} : std::nullopt;
+  auto open = partition.unfinished.find(stream);
+  auto due = open != partition.unfinished.end() ? std::optional{open->second} : std::nullopt;
 
   write_events(request, outcome);
   if (outcome.outcome == append_outcome::accepted || partition.raw.size() == raw_size)
     return outcome;
   partition.state = state;
   partition.raw.resize(raw_size);
-  unfinished_.erase(stream);
+  partition.unfinished.erase(stream);
   if (due)
-    unfinished_[stream] = *due;
+    partition.unfinished[stream] = *due;
   auto& content = streams_[stream];
   content.head = head;
   content.events.resize(content.place_of(head.seq + 1));
@@ -234,10 +229,6 @@ result<std::optional<stream_head>, read_error> memory_log::head(const stream_id&
   return std::optional{content->second.head};
 }
 
-std::uint32_t memory_log::partition_count() const {
-  return static_cast<std::uint32_t>(partitions_.size());
-}
-
 partition_head memory_log::partition_state(std::uint32_t partition) const {
   std::lock_guard guard{mutex_};
   return partitions_.at(partition).state;
@@ -253,12 +244,12 @@ void memory_log::on_append(std::function<void()> listener) {
   listener_ = std::move(listener);
 }
 
-result<std::vector<unfinished_stream>, read_error> memory_log::unfinished(const stream_id& after,
-                                                                          std::size_t limit) const {
+result<std::vector<unfinished_stream>, read_error>
+memory_log::unfinished(std::uint32_t partition, const stream_id& after, std::size_t limit) const {
   std::lock_guard guard{mutex_};
   std::vector<unfinished_stream> out;
-  for (auto it = unfinished_.upper_bound(after); it != unfinished_.end() && out.size() < limit;
-       ++it)
+  const auto& open = partitions_.at(partition).unfinished;
+  for (auto it = open.upper_bound(after); it != open.end() && out.size() < limit; ++it)
     out.push_back({it->first, it->second});
   return out;
 }
@@ -329,14 +320,15 @@ void memory_log::fail_for_good(std::string why) {
   failed_ = std::move(why);
 }
 
-std::vector<verdict> memory_log::inject(const std::vector<record>& records) {
+std::vector<verdict> memory_log::inject(const std::vector<record>& records,
+                                        std::optional<std::uint32_t> partition) {
   std::vector<verdict> verdicts;
   std::function<void()> listener;
   {
     std::lock_guard guard{mutex_};
     for (const auto& sent : records) {
       auto r = std::make_shared<record>(sent);
-      r->partition = partition_of(r->event);
+      r->partition = partition.value_or(home_of(r->event));
       verdicts.push_back(judge_at_place(*r));
       store(r, verdicts.back() == verdict::accepted);
     }

@@ -28,7 +28,7 @@ enum class append_fault : std::uint8_t {
 /// listener and completions run on the caller's.
 class memory_log final : public event_log {
 public:
-  explicit memory_log(std::uint32_t partitions = 1, std::string topic = "ledger");
+  explicit memory_log(const std::vector<topic_size>& topics = {topic_size{}});
 
   void append(std::vector<append_request> group, completion done) override;
   result<std::vector<record_ptr>, read_error>
@@ -37,13 +37,12 @@ public:
                                                              std::int64_t from_offset,
                                                              std::size_t limit) const override;
   result<std::optional<stream_head>, read_error> head(const stream_id& stream) const override;
-  std::uint32_t partition_count() const override;
+  std::span<const topic_partition> partition_names() const override { return names_; }
   partition_head partition_state(std::uint32_t partition) const override;
-  std::string_view topic() const override { return topic_; }
   std::int64_t end_offset(std::uint32_t partition) const override;
   void on_append(std::function<void()> listener) override;
-  result<std::vector<unfinished_stream>, read_error> unfinished(const stream_id& after,
-                                                                std::size_t limit) const override;
+  result<std::vector<unfinished_stream>, read_error>
+  unfinished(std::uint32_t partition, const stream_id& after, std::size_t limit) const override;
   std::optional<std::string> failed() const override;
 
   /// From now on groups wait until they are released; false releases what waits.
@@ -64,8 +63,9 @@ public:
   /// As a failed fsync does: `failed()` is set, all appends are unavailable from now on.
   void fail_for_good(std::string why);
   /// What another writer, such as one that lost its claim, sends: each record is kept raw and
-  /// judged alone. Returns the verdicts.
-  std::vector<verdict> inject(const std::vector<record>& records);
+  /// judged alone, in its stream's partition or in one that the writer chose. Returns the verdicts.
+  std::vector<verdict> inject(const std::vector<record>& records,
+                              std::optional<std::uint32_t> partition = std::nullopt);
   /// Changes the stored bytes of an accepted event; readers must notice. False: no such event.
   bool damage(const stream_id& stream, std::uint64_t seq);
 
@@ -83,6 +83,7 @@ private:
   struct partition_content {
     partition_head state;
     std::vector<stored> raw;
+    std::map<stream_id, std::optional<std::int64_t>> unfinished;
   };
   struct stream_content {
     stream_head head;
@@ -98,7 +99,7 @@ private:
     completion done;
   };
 
-  std::uint32_t partition_of(const envelope& e) const;
+  std::uint32_t home_of(const envelope& e) const;
   verdict judge_at_place(const record& r) const;
   append_result write_request(append_request& request);
   void write_events(append_request& request, append_result& outcome);
@@ -106,11 +107,10 @@ private:
   std::vector<append_result> write_group(std::vector<append_request>& group);
   void write_now(held_group group);
 
-  const std::string topic_;
+  const std::vector<topic_partition> names_;
   mutable std::mutex mutex_;
   std::vector<partition_content> partitions_;
   std::unordered_map<stream_id, stream_content> streams_;
-  std::map<stream_id, std::optional<std::int64_t>> unfinished_;
   std::function<void()> listener_;
   std::deque<held_group> held_;
   bool holding_ = false;

@@ -196,8 +196,7 @@ result<void, std::string> sqlite_log::load_partition_state() {
   auto end = with_reader([](reader& r) { return r.end_offset(); });
   if (!end)
     return path_ + ": " + place(end.error());
-  auto state =
-      with_reader([](reader& r) { return r.partition_state(partition_stream("ledger", 0)); });
+  auto state = with_reader([&](reader& r) { return r.partition_state(partition_stream(name_)); });
   shared_->end = *end;
   if (state)
     shared_->state = *state;
@@ -399,8 +398,10 @@ void sqlite_log::on_append(std::function<void()> listener) {
   shared_->listener = std::move(listener);
 }
 
-result<std::vector<unfinished_stream>, read_error> sqlite_log::unfinished(const stream_id& after,
-                                                                          std::size_t limit) const {
+result<std::vector<unfinished_stream>, read_error>
+sqlite_log::unfinished(std::uint32_t partition, const stream_id& after, std::size_t limit) const {
+  if (partition != 0)
+    return std::vector<unfinished_stream>{};
   return with_reader([&](reader& r) { return r.unfinished(after, limit); });
 }
 

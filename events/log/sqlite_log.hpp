@@ -71,13 +71,12 @@ public:
                                                              std::int64_t from_offset,
                                                              std::size_t limit) const override;
   result<std::optional<stream_head>, read_error> head(const stream_id& stream) const override;
-  std::uint32_t partition_count() const override { return 1; }
+  std::span<const topic_partition> partition_names() const override { return {&name_, 1}; }
   partition_head partition_state(std::uint32_t partition) const override;
-  std::string_view topic() const override { return "ledger"; }
   std::int64_t end_offset(std::uint32_t partition) const override;
   void on_append(std::function<void()> listener) override;
-  result<std::vector<unfinished_stream>, read_error> unfinished(const stream_id& after,
-                                                                std::size_t limit) const override;
+  result<std::vector<unfinished_stream>, read_error>
+  unfinished(std::uint32_t partition, const stream_id& after, std::size_t limit) const override;
   std::optional<std::string> failed() const override;
 
   /// For who reads every row and keeps none: the rows from `from_offset` on, checked like those of
@@ -113,6 +112,7 @@ private:
   template <class Use>
   auto with_reader(Use&& use) const -> decltype(use(std::declval<reader&>()));
 
+  const topic_partition name_;
   const sqlite_log_options options_;
   const std::string path_;
   std::unique_ptr<shared_state> shared_;

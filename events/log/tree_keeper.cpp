@@ -26,7 +26,7 @@ std::string place(const record& r) {
 tree_keeper::tree_keeper(const event_log& log, const partition_claim& claim)
     : log_(log),
       claim_(claim),
-      own_stream_(partition_stream(log.topic(), claim.partition)),
+      own_stream_(partition_stream(log.partition_name(claim.partition))),
       own_(claim.head) {}
 
 void tree_keeper::start() {

@@ -164,7 +164,7 @@ private:
     if (!tree)
       return export_error{kind::output, tree.error(), {}};
     auto& out = partitions_.emplace_back(std::move(*tree));
-    out.own = partition_stream(log_.topic(), p);
+    out.own = partition_stream(log_.partition_name(p));
     out.end = log_.end_offset(p);
     surveyor look{out, options_, keys_, kept_found_};
     if (auto done = read(p, 0, out.end, [&](const record& r) { look.take(r); }); !done)

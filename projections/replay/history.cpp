@@ -141,28 +141,30 @@ result<std::optional<session_id>, read_error> session_of_run(const event_log& lo
   const auto begin =
       std::string{session_prefix} + run.value.substr(run_prefix.size(), shared_characters);
   std::optional<read_error> damage; // Of a session that may be another's.
-  for (stream_id after{begin};;) {
-    auto some = log.unfinished(after, page_streams);
-    if (!some)
-      return some.error();
-    for (const auto& each : *some) {
-      if (!each.stream.value.starts_with(begin))
-        break;
-      const session_id session{each.stream.value};
-      auto accepted = acceptance_of(log, session, run);
-      if (!accepted)
-        damage = accepted.error();
-      else if (*accepted)
-        return found{session};
+  for (std::uint32_t p = 0; p < log.partition_count(); ++p) {
+    stream_id after{begin};
+    for (bool more = true; more;) {
+      auto some = log.unfinished(p, after, page_streams);
+      if (!some)
+        return some.error();
+      more = some->size() == page_streams && some->back().stream.value.starts_with(begin);
+      for (const auto& each : *some) {
+        if (!each.stream.value.starts_with(begin))
+          break;
+        const session_id session{each.stream.value};
+        auto accepted = acceptance_of(log, session, run);
+        if (!accepted)
+          damage = accepted.error();
+        else if (*accepted)
+          return found{session};
+      }
+      if (more)
+        after = some->back().stream;
     }
-    if (some->size() == page_streams && some->back().stream.value.starts_with(begin)) {
-      after = some->back().stream;
-      continue;
-    }
-    if (damage)
-      return *damage;
-    return found{};
   }
+  if (damage)
+    return *damage;
+  return found{};
 }
 
 } // namespace runledger::replay

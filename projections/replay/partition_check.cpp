@@ -50,14 +50,15 @@ void finding_list::add(finding f) {
     report_.findings.push_back(std::move(f));
 }
 
-partition_check::partition_check(std::uint32_t partition, std::string_view topic,
+partition_check::partition_check(std::uint32_t partition, const event_log& log,
                                  const verify_options& options, verify_report& report)
     : partition_(partition),
-      own_stream_(partition_stream(topic, partition)),
+      log_(log),
+      own_stream_(partition_stream(log.partition_name(partition))),
       options_(options),
       report_(report),
-      findings_(report, options.findings_max) {
-  state_.partition = partition;
+      findings_(report, options.findings_max),
+      state_(head_of_empty(partition, log.partition_name(partition))) {
   next_kept_ = kept_.end();
 }
 
@@ -177,12 +178,28 @@ void partition_check::take_key(const record& r) {
     keys_[r.event.stream.value].push_back(k.key);
 }
 
-bool partition_check::is_trusted(const signed_tree_head& head) const {
+bool partition_check::is_trusted(const signed_tree_head& head) {
   auto by = [&](const ed25519::public_key& key) { return is_signed_by(head, key); };
   if (!options_.trusted.empty())
     return std::ranges::any_of(options_.trusted, by);
   auto known = keys_.find(node_stream_of(head.node).value);
-  return known != keys_.end() && std::ranges::any_of(known->second, by);
+  return known != keys_.end() ? std::ranges::any_of(known->second, by)
+                              : is_registered_elsewhere(head);
+}
+
+/// Of several partitions one holds the node's stream: there no order says which came first.
+bool partition_check::is_registered_elsewhere(const signed_tree_head& head) {
+  auto home = partition_of(node_stream_of(head.node), node_stream_of(head.node).value,
+                           log_.partition_names());
+  if (!home || *home == partition_)
+    return false;
+  auto known = keys_elsewhere_.find(head.node);
+  if (known == keys_elsewhere_.end()) {
+    auto keys = node::read(log_, head.node);
+    known = keys_elsewhere_.emplace(head.node, keys ? std::move(*keys) : node::state{}).first;
+  }
+  return std::ranges::any_of(known->second.keys,
+                             [&](const auto& k) { return is_signed_by(head, k.key); });
 }
 
 // -- contents beside the ledger ------------------------------------------------------------------

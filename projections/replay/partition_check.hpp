@@ -1,5 +1,6 @@
 #pragma once
 
+#include "events/node.hpp"
 #include "projections/replay/verify.hpp"
 
 #include <boost/unordered/unordered_flat_map.hpp>
@@ -27,7 +28,7 @@ private:
 /// that is possible. Memory: about 200 bytes a stream.
 class partition_check {
 public:
-  partition_check(std::uint32_t partition, std::string_view topic, const verify_options& options,
+  partition_check(std::uint32_t partition, const event_log& log, const verify_options& options,
                   verify_report& report);
 
   /// Before the first row: a head whose root has to come out once the tree has its size.
@@ -67,11 +68,13 @@ private:
   void check_kept_roots();
   bool is_foreign(const expected_head& e) const;
   void check_kept(expected_head& e);
-  bool is_trusted(const signed_tree_head& head) const;
+  bool is_trusted(const signed_tree_head& head);
+  bool is_registered_elsewhere(const signed_tree_head& head);
   finding at(finding_kind kind, const record& r, std::string what) const;
   finding at(finding_kind kind, const expected_head& e, std::string what) const;
 
   const std::uint32_t partition_;
+  const event_log& log_;
   const stream_id own_stream_;
   const verify_options& options_;
   verify_report& report_;
@@ -91,7 +94,8 @@ private:
   bool begun_ = false;
   std::uint64_t last_good_size_ = 0; ///< The largest whose root came out, and the offset of...
   std::int64_t last_good_leaf_ = -1; ///< ...its last leaf.
-  std::map<std::string, std::vector<ed25519::public_key>> keys_; ///< By node.
+  std::map<std::string, std::vector<ed25519::public_key>> keys_; ///< By node's stream.
+  std::map<std::string, node::state> keys_elsewhere_;            ///< By node; of other partitions.
   std::set<digest> contents_;                                    ///< That were read already.
 };
 

@@ -34,15 +34,16 @@ bool scan(row_source& from, std::int64_t end, partition_check& check, const veri
 /// Where a head that was kept elsewhere belongs; a foreign one is told of once.
 std::uint32_t partition_of(const event_log& log, const signed_tree_head& head) {
   for (std::uint32_t p = 1; p < log.partition_count(); ++p)
-    if (head.partition == partition_stream(log.topic(), p).value)
+    if (head.partition == partition_stream(log.partition_name(p)).value)
       return p;
   return 0;
 }
 
-result<std::vector<unfinished_stream>, read_error> whole_index(const event_log& log) {
+result<std::vector<unfinished_stream>, read_error> whole_index(const event_log& log,
+                                                               std::uint32_t partition) {
   std::vector<unfinished_stream> out;
   for (;;) {
-    auto some = log.unfinished(out.empty() ? stream_id{} : out.back().stream, page_size);
+    auto some = log.unfinished(partition, out.empty() ? stream_id{} : out.back().stream, page_size);
     if (!some)
       return some.error();
     out.insert(out.end(), some->begin(), some->end());
@@ -53,31 +54,30 @@ result<std::vector<unfinished_stream>, read_error> whole_index(const event_log& 
 
 /// The index moves with the ledger: it is compared once both stand still for a moment, or not at
 /// all.
-void compare_index(const event_log& log, row_source& from, partition_check& check,
-                   const verify_options& options, verify_report& report) {
+void compare_index(const event_log& log, std::uint32_t partition, row_source& from,
+                   partition_check& check, const verify_options& options, verify_report& report) {
   for (int i = 0; i < tries_while_it_grows; ++i) {
-    auto end = log.end_offset(0);
+    auto end = log.end_offset(partition);
     if (!scan(from, end, check, options, report))
       return;
-    auto index = whole_index(log);
+    auto index = whole_index(log, partition);
     if (!index)
       return check.stop(index.error());
-    if (log.end_offset(0) == end)
+    if (log.end_offset(partition) == end)
       return check.compare(*index);
   }
 }
 
 void verify_partition(const event_log& log, std::uint32_t partition, const verify_options& options,
                       verify_report& report) {
-  partition_check check{partition, log.topic(), options, report};
+  partition_check check{partition, log, options, report};
   auto end = log.end_offset(partition);
   for (const auto& k : options.kept)
     if (partition_of(log, k.head) == partition)
       check.expect(k);
   row_source rows{log, partition};
-  if (scan(rows, end, check, options, report) && options.check_unfinished
-      && log.partition_count() == 1)
-    compare_index(log, rows, check, options, report);
+  if (scan(rows, end, check, options, report) && options.check_unfinished)
+    compare_index(log, partition, rows, check, options, report);
   check.finish();
 }
 

@@ -51,7 +51,7 @@ private:
   };
 
   static partition_claim claim_of(const event_log& log) {
-    auto own = *log.read_stream(partition_stream(log.topic(), 0), 1, 10);
+    auto own = *log.read_stream(partition_stream(log.partition_name(0)), 1, 10);
     const auto& last = own.back();
     return {0,
             last->epoch,

@@ -134,7 +134,7 @@ int unfinished_streams(const std::string& data) {
   const auto log = sqlite_log::open(options);
   if (!log)
     return -1;
-  const auto found = (*log)->unfinished({}, 1000);
+  const auto found = (*log)->unfinished(0, {}, 1000);
   return found ? static_cast<int>(found->size()) : -1;
 }
 

@@ -36,16 +36,17 @@ public:
   result<std::optional<stream_head>, read_error> head(const stream_id& stream) const override {
     return disk_.head(stream);
   }
-  std::uint32_t partition_count() const override { return disk_.partition_count(); }
+  std::span<const topic_partition> partition_names() const override {
+    return disk_.partition_names();
+  }
   partition_head partition_state(std::uint32_t p) const override {
     return disk_.partition_state(p);
   }
-  std::string_view topic() const override { return disk_.topic(); }
   std::int64_t end_offset(std::uint32_t p) const override { return disk_.end_offset(p); }
   void on_append(std::function<void()> listener) override { disk_.on_append(std::move(listener)); }
-  result<std::vector<unfinished_stream>, read_error> unfinished(const stream_id& after,
-                                                                std::size_t limit) const override {
-    return disk_.unfinished(after, limit);
+  result<std::vector<unfinished_stream>, read_error>
+  unfinished(std::uint32_t p, const stream_id& after, std::size_t limit) const override {
+    return disk_.unfinished(p, after, limit);
   }
   std::optional<std::string> failed() const override { return disk_.failed(); }
 

@@ -105,7 +105,7 @@ public:
     auto command = commands_.find(stream);
     e.causation_id = command != commands_.end() ? command->second.value : "cmd_test";
     auto home = head.seq == 0 ? e.partition_key : head.partition_key;
-    auto epoch = epochs_[partition_for(home, log_.partition_count())];
+    auto epoch = epochs_.at(partition_of(e.stream, home, log_.partition_names()).value());
     auto made = make_record(head, std::move(e), epoch, open);
     follow(head, *made);
     return made;

@@ -4,11 +4,13 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <future>
 #include <map>
 #include <memory>
+#include <set>
 #include <thread>
 
 /// What every back end of the ledger promises (events/log/event_log.hpp), as one suite. A back
@@ -23,20 +25,53 @@ class log_conformance : public testing::Test {
 protected:
   event_log& log() { return ledger_.log(); }
 
-  /// Takes the partition; returns the epoch.
-  std::uint64_t claim(std::string_view node = "node-1") {
-    auto taken = take_partition(log(), 0, node, clock_, ids_);
+  /// Takes a partition; returns the epoch.
+  std::uint64_t claim_one(std::uint32_t partition, std::string_view node = "node-1") {
+    auto taken = take_partition(log(), partition, node, clock_, ids_);
     EXPECT_TRUE(taken.has_value()) << (taken ? "" : taken.error().detail);
     return taken ? taken->epoch : 0;
   }
+  /// Takes all partitions; returns their epoch, which is the same in all.
+  std::uint64_t claim(std::string_view node = "node-1") {
+    auto epoch = claim_one(0, node);
+    for (std::uint32_t p = 1; p < log().partition_count(); ++p)
+      EXPECT_EQ(claim_one(p, node), epoch);
+    return epoch;
+  }
+  /// The partition of a stream whose key it is itself.
+  std::uint32_t home_of(const std::string& name) {
+    return partition_of(stream_id{name}, name, log().partition_names()).value();
+  }
+  /// Where session_name(1) lives, and more sessions that live there.
+  std::uint32_t home() { return home_of(session_name(1)); }
+  std::vector<std::string> neighbours(std::size_t count) {
+    std::vector<std::string> out;
+    for (std::uint64_t n = 1; out.size() < count; ++n)
+      if (home_of(session_name(n)) == home())
+        out.push_back(session_name(n));
+    return out;
+  }
+  /// Over all partitions.
+  std::int64_t end() {
+    std::int64_t sum = 0;
+    for (std::uint32_t p = 0; p < log().partition_count(); ++p)
+      sum += log().end_offset(p);
+    return sum;
+  }
+  std::vector<unfinished_stream> unfinished() {
+    std::vector<unfinished_stream> out;
+    for (std::uint32_t p = 0; p < log().partition_count(); ++p)
+      std::ranges::copy(*log().unfinished(p, {}, 100), std::back_inserter(out));
+    return out;
+  }
 
   void expect_refused(records events, verdict why) {
-    auto end = log().end_offset(0);
+    auto end_before = end();
     auto answer = append_one(log(), std::move(events));
     EXPECT_EQ(answer.outcome, append_outcome::rejected);
     EXPECT_EQ(answer.why, why) << to_string(answer.why);
     EXPECT_FALSE(answer.detail.empty());
-    EXPECT_EQ(log().end_offset(0), end);
+    EXPECT_EQ(end(), end_before);
   }
   void expect_accepted(records events) {
     auto answer = append_one(log(), std::move(events));
@@ -88,28 +123,30 @@ TYPED_TEST_P(log_conformance, gives_back_what_it_accepted) {
   ASSERT_EQ(by_stream.size(), 2u);
   expect_same(*by_stream[0], a);
   expect_same(*by_stream[1], b);
-  auto all = read_all(this->log());
+  auto all = read_all(this->log(), 1000, this->home());
   ASSERT_EQ(all.size(), 4u); // Opened, claimed, and ours.
   expect_same(*all[2], a);
   expect_same(*all[3], b);
-  EXPECT_EQ(all[3]->partition, 0u);
+  EXPECT_EQ(all[3]->partition, this->home());
   EXPECT_EQ(by_stream[1]->offset, all[3]->offset);
 }
 
 // Goal: offsets grow, the end is one past the last, and reading at the end gives nothing.
 TYPED_TEST_P(log_conformance, numbers_the_partition) {
-  EXPECT_EQ(this->log().end_offset(0), 0);
+  const auto home = this->home();
+  EXPECT_EQ(this->log().end_offset(home), 0);
   stream_maker s{session_name(1), this->claim()};
   for (int i = 0; i < 5; ++i)
     this->expect_accepted({s.next(std::to_string(i))});
-  auto all = read_all(this->log(), 3);
+  auto all = read_all(this->log(), 3, home);
   ASSERT_EQ(all.size(), 7u);
   for (std::size_t i = 1; i < all.size(); ++i)
     EXPECT_GT(all[i]->offset, all[i - 1]->offset);
-  EXPECT_EQ(this->log().end_offset(0), all.back()->offset + 1);
-  EXPECT_TRUE(this->log().read_partition(0, this->log().end_offset(0), 10)->empty());
-  EXPECT_TRUE(this->log().read_partition(0, this->log().end_offset(0) + 100, 10)->empty());
-  auto middle = this->log().read_partition(0, all[4]->offset, 2);
+  const auto end = this->log().end_offset(home);
+  EXPECT_EQ(end, all.back()->offset + 1);
+  EXPECT_TRUE(this->log().read_partition(home, end, 10)->empty());
+  EXPECT_TRUE(this->log().read_partition(home, end + 100, 10)->empty());
+  auto middle = this->log().read_partition(home, all[4]->offset, 2);
   ASSERT_EQ(middle->size(), 2u);
   EXPECT_EQ(middle->at(0)->event.id(), all[4]->event.id());
 }
@@ -150,12 +187,12 @@ TYPED_TEST_P(log_conformance, takes_a_repeat_as_done) {
   stream_maker s{session_name(1), this->claim()};
   auto a = s.next("1"), b = s.next("2"), c = s.next("3");
   this->expect_accepted({a, b, c});
-  auto end = this->log().end_offset(0);
+  auto end = this->end();
   auto copy = [](const auto& r) { return std::make_shared<record>(*r); };
   this->expect_accepted({copy(c)});
   this->expect_accepted({copy(a)});
   this->expect_accepted({copy(a), copy(b), copy(c)});
-  EXPECT_EQ(this->log().end_offset(0), end);
+  EXPECT_EQ(this->end(), end);
   EXPECT_EQ(this->stream(session_name(1)).size(), 3u);
   this->expect_accepted({copy(c), s.next("4")}); // A cut request, sent again with its rest.
   EXPECT_EQ(this->stream(session_name(1)).size(), 4u);
@@ -226,7 +263,7 @@ TYPED_TEST_P(log_conformance, refuses_every_other_epoch) {
 // Goal: of two claims of one epoch the first wins; a claim skips no epoch.
 TYPED_TEST_P(log_conformance, gives_equal_claims_to_the_first) {
   auto epoch = this->claim();
-  auto own = partition_stream(this->log().topic(), 0);
+  auto own = partition_stream(this->log().partition_name(0));
   auto head = this->log().head(own);
   ASSERT_TRUE(head && *head);
   auto make_claim = [&](std::uint64_t claimed, const char* node) {
@@ -261,19 +298,21 @@ TYPED_TEST_P(log_conformance, is_taken_with_rising_epochs) {
   EXPECT_EQ(second->head.seq, 3u);
   auto state = this->log().partition_state(0);
   EXPECT_EQ(state.epoch, 2u);
-  EXPECT_EQ(state.partition_count, this->log().partition_count());
-  auto own = this->stream(partition_stream(this->log().topic(), 0).value);
+  const auto count = this->log().partition_name(0).count;
+  EXPECT_EQ(state.partition_count, count);
+  auto own = this->stream(partition_stream(this->log().partition_name(0)).value);
   ASSERT_EQ(own.size(), 3u);
   EXPECT_EQ(own[0]->epoch, 0u);
-  EXPECT_EQ(own[0]->event.data,
-            "{\"partitions\":1,\"partitioner\":\"murmur2\",\"ledger\":\"" + first->ledger + "\"}");
+  EXPECT_EQ(own[0]->event.data, "{\"partitions\":" + std::to_string(count)
+                                    + ",\"partitioner\":\"murmur2\",\"ledger\":\"" + first->ledger
+                                    + "\"}");
   EXPECT_EQ(own[2]->event.data, "{\"epoch\":2,\"node\":\"b\"}");
   EXPECT_EQ(own[2]->event.workspace.value, "system");
 }
 
 // Goal: a ledger that was founded with another number of partitions is not taken.
 TYPED_TEST_P(log_conformance, is_not_taken_with_another_partition_count) {
-  auto own = partition_stream(this->log().topic(), 0);
+  auto own = partition_stream(this->log().partition_name(0));
   stream_maker s{own.value, 0};
   s.attributes().type = full_type("partition.opened", 1);
   auto opened = s.next();
@@ -397,7 +436,7 @@ TYPED_TEST_P(log_conformance, writes_nothing_of_a_refused_request) {
   seal(bad->event);
   this->expect_refused({good, bad}, verdict::broken_chain);
   EXPECT_EQ(this->stream(session_name(1)).size(), 1u);
-  EXPECT_EQ(this->log().unfinished({}, 10)->size(), 1u);
+  EXPECT_EQ(this->unfinished().size(), 1u);
   this->expect_accepted({a.next("2")});
   EXPECT_EQ(this->stream(session_name(1)).size(), 2u);
 }
@@ -413,14 +452,14 @@ TYPED_TEST_P(log_conformance, refuses_two_streams_in_one_request) {
 // Goal: nothing to write is done without a word.
 TYPED_TEST_P(log_conformance, takes_empty_groups_and_requests) {
   this->claim();
-  auto end = this->log().end_offset(0);
+  auto end = this->end();
   auto told = std::make_shared<std::promise<bool>>();
   this->log().append({}, [told](const auto& results) { told->set_value(results.empty()); });
   auto answer = told->get_future();
   ASSERT_EQ(answer.wait_for(std::chrono::seconds{30}), std::future_status::ready);
   EXPECT_TRUE(answer.get());
   EXPECT_EQ(append_one(this->log(), {}).outcome, append_outcome::accepted);
-  EXPECT_EQ(this->log().end_offset(0), end);
+  EXPECT_EQ(this->end(), end);
 }
 
 // Goal: the unfinished streams are those whose last event says so, by name, with its due time.
@@ -428,7 +467,7 @@ TYPED_TEST_P(log_conformance, lists_unfinished_work) {
   auto epoch = this->claim();
   auto due = [&] {
     std::map<std::string, std::optional<std::int64_t>> out;
-    for (const auto& u : *this->log().unfinished({}, 100))
+    for (const auto& u : this->unfinished())
       out[u.stream.value] = u.due_ms;
     return out;
   };
@@ -447,10 +486,20 @@ TYPED_TEST_P(log_conformance, lists_unfinished_work) {
   EXPECT_EQ(due(), (expected{{session_name(2), 11}}));
   append_group(this->log(), {{a.next("5", true, 1)}, {b.next("3", false)}, {c.next("4", true, 2)}});
   EXPECT_EQ(due(), (expected{{session_name(1), 1}, {session_name(3), 2}}));
-  EXPECT_EQ(this->log().unfinished({}, 1)->front().stream.value, session_name(1));
-  auto rest = this->log().unfinished(stream_id{session_name(1)}, 10);
-  ASSERT_EQ(rest->size(), 1u);
-  EXPECT_EQ(rest->front().stream.value, session_name(3));
+}
+
+// Goal: the unfinished streams of a partition are read page by page.
+TYPED_TEST_P(log_conformance, pages_unfinished_work) {
+  auto epoch = this->claim();
+  const auto names = this->neighbours(3);
+  for (const auto& name : names)
+    this->expect_accepted({stream_maker{name, epoch}.next("1", true)});
+  const auto& log = this->log();
+  EXPECT_EQ(log.unfinished(this->home(), {}, 1)->front().stream.value, names[0]);
+  auto rest = log.unfinished(this->home(), stream_id{names[0]}, 10);
+  ASSERT_EQ(rest->size(), 2u);
+  EXPECT_EQ(rest->front().stream.value, names[1]);
+  EXPECT_TRUE(log.unfinished(this->home(), stream_id{names[2]}, 10)->empty());
 }
 
 // Goal: the listener is called when the events can be read, and no more once it was taken away.
@@ -460,11 +509,11 @@ TYPED_TEST_P(log_conformance, tells_the_listener) {
   std::atomic<std::int64_t> seen{0};
   this->log().on_append([&] {
     ++calls;
-    seen = this->log().end_offset(0);
+    seen = this->log().end_offset(this->home());
   });
   this->expect_accepted({a.next()});
   EXPECT_GE(calls, 1);
-  EXPECT_EQ(seen, this->log().end_offset(0));
+  EXPECT_EQ(seen, this->log().end_offset(this->home()));
   this->log().on_append({});
   auto before = calls.load();
   this->expect_accepted({a.next()});
@@ -477,12 +526,14 @@ TYPED_TEST_P(log_conformance, is_read_while_it_is_written) {
   auto epoch = this->claim();
   std::atomic<bool> writing{true};
   auto& log = this->log();
+  const auto home = this->home();
+  const auto names = this->neighbours(width);
   auto follow_end = [&](std::size_t step) {
     std::map<stream_id, std::uint64_t> last;
     std::int64_t at = 0;
     for (bool again = true; again;) {
-      again = writing || at < log.end_offset(0);
-      auto some = log.read_partition(0, at, step);
+      again = writing || at < log.end_offset(home);
+      auto some = log.read_partition(home, at, step);
       ASSERT_TRUE(some);
       for (const auto& r : *some) {
         ASSERT_GE(r->offset, at);
@@ -490,17 +541,17 @@ TYPED_TEST_P(log_conformance, is_read_while_it_is_written) {
         ASSERT_EQ(r->event.seq, ++last[r->event.stream]);
         ASSERT_TRUE(r->damage.empty());
       }
-      auto stream = log.read_stream(stream_id{session_name(3)}, 1, 1000);
+      auto stream = log.read_stream(stream_id{names[3]}, 1, 1000);
       ASSERT_TRUE(stream);
       for (std::size_t i = 0; i < stream->size(); ++i)
         ASSERT_EQ(stream->at(i)->event.seq, i + 1);
     }
-    EXPECT_EQ(last[stream_id{session_name(width - 1)}], groups);
+    EXPECT_EQ(last[stream_id{names.back()}], groups);
   };
   std::thread one{follow_end, 7}, two{follow_end, 1000};
   std::vector<stream_maker> streams;
-  for (std::uint64_t i = 0; i < width; ++i)
-    streams.emplace_back(session_name(i), epoch);
+  for (const auto& name : names)
+    streams.emplace_back(name, epoch);
   for (int i = 0; i < groups; ++i) {
     std::vector<records> group;
     for (auto& s : streams)
@@ -520,11 +571,11 @@ TYPED_TEST_P(log_conformance, bounds_a_read_by_bytes) {
   auto megabyte = '"' + std::string(1 << 20, 'x') + '"';
   for (int i = 0; i < 20; ++i)
     this->expect_accepted({a.next(megabyte)});
-  auto some = this->log().read_partition(0, 0, 1000);
+  auto some = this->log().read_partition(this->home(), 0, 1000);
   ASSERT_TRUE(some);
   EXPECT_GE(some->size(), 8u);
   EXPECT_LE(some->size(), 12u);
-  EXPECT_EQ(read_all(this->log()).size(), 22u);
+  EXPECT_EQ(read_all(this->log(), 1000, this->home()).size(), 22u);
 }
 
 // Goal: the fold, applied anew to what readers get, accepts all of it and ends in the same state.
@@ -538,32 +589,126 @@ TYPED_TEST_P(log_conformance, hands_out_only_what_the_fold_accepts) {
       append_one(this->log(), {s.next("4")});
     }
   }
-  partition_head state;
   std::map<stream_id, stream_head> heads;
-  for (const auto& r : read_all(this->log())) {
-    auto head = heads.find(r->event.stream);
-    auto v = judge(state, head == heads.end() ? nullptr : &head->second, *r);
-    ASSERT_EQ(v, verdict::accepted) << r->event.id() << ' ' << to_string(v);
-    advance(state, heads[r->event.stream], *r);
+  const auto count = this->log().partition_count();
+  for (std::uint32_t p = 0; p < count; ++p) {
+    auto state = head_of_empty(p, this->log().partition_name(p));
+    for (const auto& r : read_all(this->log(), 1000, p)) {
+      auto head = heads.find(r->event.stream);
+      auto v = judge(state, head == heads.end() ? nullptr : &head->second, *r);
+      ASSERT_EQ(v, verdict::accepted) << r->event.id() << ' ' << to_string(v);
+      advance(state, heads[r->event.stream], *r);
+    }
+    EXPECT_EQ(state.epoch, this->log().partition_state(p).epoch);
   }
-  EXPECT_EQ(heads.size(), 16u);
-  EXPECT_EQ(state.epoch, this->log().partition_state(0).epoch);
+  EXPECT_EQ(heads.size(), 15u + count);
   for (const auto& [stream, head] : heads)
     EXPECT_EQ((*this->log().head(stream))->hash, head.hash);
 }
 
-REGISTER_TYPED_TEST_SUITE_P(log_conformance, gives_back_what_it_accepted, numbers_the_partition,
-                            reads_a_stream_in_parts, knows_the_head, takes_a_repeat_as_done,
-                            takes_a_repeat_after_a_new_claim, refuses_a_repeat_by_another_writer,
-                            refuses_another_event_at_the_same_place, refuses_a_gap,
-                            refuses_every_other_epoch, gives_equal_claims_to_the_first,
-                            is_taken_with_rising_epochs, is_not_taken_with_another_partition_count,
-                            refuses_another_partition_key, refuses_a_run_that_is_not_its_sessions,
-                            refuses_a_broken_chain, refuses_wrong_hashes,
-                            refuses_one_request_of_a_group, decides_between_requests_of_one_group,
-                            writes_nothing_of_a_refused_request, refuses_two_streams_in_one_request,
-                            takes_empty_groups_and_requests, lists_unfinished_work,
-                            tells_the_listener, is_read_while_it_is_written, bounds_a_read_by_bytes,
-                            hands_out_only_what_the_fold_accepts);
+// Goal: partitions are numbered in one row, those of a topic together, and bear one ledger's id.
+TYPED_TEST_P(log_conformance, names_its_partitions) {
+  this->claim();
+  const auto& log = this->log();
+  std::set<std::string> own, ledgers;
+  for (std::uint32_t p = 0; p < log.partition_count(); ++p) {
+    const auto& name = log.partition_name(p);
+    ASSERT_LT(name.number, name.count);
+    if (name.number > 0) {
+      EXPECT_EQ(log.partition_name(p - 1),
+                (topic_partition{name.topic, name.number - 1, name.count}));
+    }
+    auto state = log.partition_state(p);
+    EXPECT_EQ(state.partition, p);
+    EXPECT_EQ(state.topic, name.topic);
+    EXPECT_EQ(state.number, name.number);
+    EXPECT_EQ(state.partition_count, name.count);
+    own.insert(partition_stream(name).value);
+    auto first = this->stream(partition_stream(name).value).front();
+    EXPECT_EQ(first->partition, p);
+    ledgers.insert(read_opened(first->event.data)->ledger);
+  }
+  EXPECT_EQ(own.size(), log.partition_count());
+  EXPECT_EQ(ledgers.size(), 1u);
+}
+
+// Goal: whichever partition is taken first, the ledger has one id.
+TYPED_TEST_P(log_conformance, is_one_ledger_from_whatever_partition) {
+  const auto last = this->log().partition_count() - 1;
+  auto a = take_partition(this->log(), last, "a", this->clock_, this->ids_);
+  auto b = take_partition(this->log(), 0, "b", this->clock_, this->ids_);
+  ASSERT_TRUE(a && b);
+  EXPECT_EQ(a->ledger, b->ledger);
+  EXPECT_EQ(a->partition, last);
+  EXPECT_EQ(a->epoch, 1u);
+}
+
+// Goal: each kind of stream stands in the partition that its topic and key give it, a run in its
+// session's, and in no other.
+TYPED_TEST_P(log_conformance, puts_a_stream_in_its_partition) {
+  auto epoch = this->claim();
+  const auto ulid = session_name(5).substr(5);
+  for (const auto& name :
+       {"sess_" + ulid, "wrk_" + ulid, "ag_" + ulid, "key_" + ulid, std::string{"ws/w"},
+        std::string{"ws/w/names"}, std::string{"ws/w/audit"}, std::string{"ws/w/budget"},
+        std::string{"queue/w/q"}, std::string{"node/n"}}) {
+    auto r = stream_maker{name, epoch}.next();
+    this->expect_accepted({r});
+    EXPECT_EQ(r->partition, this->home_of(name)) << name;
+    auto found = read_all(this->log(), 1000, this->home_of(name));
+    EXPECT_TRUE(std::ranges::any_of(found, [&](const auto& f) {
+      return f->event.stream.value == name;
+    })) << name;
+  }
+  auto run = derive_run_id(session_id{session_name(1)}, command_id{"cmd_A"}).value;
+  stream_maker s{run, epoch};
+  s.attributes().partition_key = session_name(1);
+  s.attributes().causation_id = "cmd_A";
+  auto r = s.next();
+  this->expect_accepted({r});
+  EXPECT_EQ(r->partition, this->home());
+}
+
+// Goal: a partition's own stream belongs to it alone; one that no partition bears is refused.
+TYPED_TEST_P(log_conformance, refuses_own_streams_of_no_partition) {
+  auto epoch = this->claim();
+  for (const char* name :
+       {"part_ledger_77", "part_other_0", "part_runs_00", "part_runledger.runs_0"})
+    this->expect_refused({stream_maker{name, epoch}.next()}, verdict::wrong_partition);
+}
+
+// Goal: a claim counts in its partition and in no other; unfinished work is told by partition.
+TYPED_TEST_P(log_conformance, keeps_partitions_apart) {
+  auto& log = this->log();
+  auto epoch = this->claim();
+  std::map<std::uint32_t, std::string> sessions; // One for each partition that holds any.
+  for (std::uint64_t n = 1; n < 200; ++n)
+    sessions.emplace(this->home_of(session_name(n)), session_name(n));
+  for (const auto& [home, name] : sessions) {
+    EXPECT_EQ(this->claim_one(home, "node-2"), epoch + 1);
+    this->expect_refused({stream_maker{name, epoch}.next()}, verdict::wrong_epoch);
+    this->expect_accepted({stream_maker{name, epoch + 1}.next("1", true, 7)});
+    ASSERT_EQ(log.unfinished(home, {}, 10)->size(), 1u);
+    EXPECT_EQ(log.unfinished(home, {}, 10)->front().stream.value, name);
+  }
+  for (std::uint32_t p = 0; p < log.partition_count(); ++p) {
+    EXPECT_EQ(log.partition_state(p).epoch, sessions.contains(p) ? epoch + 1 : epoch);
+    EXPECT_EQ(log.unfinished(p, {}, 10)->empty(), !sessions.contains(p));
+  }
+}
+
+REGISTER_TYPED_TEST_SUITE_P(
+    log_conformance, gives_back_what_it_accepted, numbers_the_partition, reads_a_stream_in_parts,
+    knows_the_head, takes_a_repeat_as_done, takes_a_repeat_after_a_new_claim,
+    refuses_a_repeat_by_another_writer, refuses_another_event_at_the_same_place, refuses_a_gap,
+    refuses_every_other_epoch, gives_equal_claims_to_the_first, is_taken_with_rising_epochs,
+    is_not_taken_with_another_partition_count, refuses_another_partition_key,
+    refuses_a_run_that_is_not_its_sessions, refuses_a_broken_chain, refuses_wrong_hashes,
+    refuses_one_request_of_a_group, decides_between_requests_of_one_group,
+    writes_nothing_of_a_refused_request, refuses_two_streams_in_one_request,
+    takes_empty_groups_and_requests, lists_unfinished_work, tells_the_listener,
+    is_read_while_it_is_written, bounds_a_read_by_bytes, hands_out_only_what_the_fold_accepts,
+    pages_unfinished_work, names_its_partitions, is_one_ledger_from_whatever_partition,
+    puts_a_stream_in_its_partition, refuses_own_streams_of_no_partition, keeps_partitions_apart);
 
 } // namespace runledger::test

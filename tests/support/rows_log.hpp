@@ -29,7 +29,7 @@ public:
         rows.push_back(*r);
       at = rows.back().offset + 1;
     }
-    index = *from.unfinished({}, 1'000'000);
+    index = *from.unfinished(0, {}, 1'000'000);
   }
 
   std::vector<record> rows; ///< In the order of offsets.
@@ -121,9 +121,8 @@ public:
   result<std::optional<stream_head>, read_error> head(const stream_id&) const override {
     return std::optional<stream_head>{};
   }
-  std::uint32_t partition_count() const override { return 1; }
+  std::span<const topic_partition> partition_names() const override { return {&name_, 1}; }
   partition_head partition_state(std::uint32_t) const override { return {}; }
-  std::string_view topic() const override { return "ledger"; }
   std::int64_t end_offset(std::uint32_t) const override {
     std::int64_t end = 0;
     for (const auto& r : rows)
@@ -131,11 +130,14 @@ public:
     return end;
   }
   void on_append(std::function<void()>) override {}
-  result<std::vector<unfinished_stream>, read_error> unfinished(const stream_id& after,
-                                                                std::size_t) const override {
+  result<std::vector<unfinished_stream>, read_error>
+  unfinished(std::uint32_t, const stream_id& after, std::size_t) const override {
     return after.empty() ? index : std::vector<unfinished_stream>{};
   }
   std::optional<std::string> failed() const override { return std::nullopt; }
+
+private:
+  topic_partition name_;
 };
 
 } // namespace runledger::test

@@ -21,7 +21,7 @@ public:
   /// `log` is empty. A head stands after every `every` steps, about.
   signed_history(event_log& log, std::uint64_t seed, std::size_t steps, std::size_t every)
       : life_(log, seed), log_(log) {
-    auto known = log.read_stream(partition_stream(log.topic(), 0), 1, 10);
+    auto known = log.read_stream(partition_stream(log.partition_name(0)), 1, 10);
     const auto& claim = known->back();
     claim_ = {
         0,

@@ -46,7 +46,13 @@ protected:
     views_at_ = log_.end_offset(0);
     engine_settings settings;
     settings.max_view_lag = lag_max;
-    engine_parts parts{log_, blobs_, harness_, clock_, [this] { return views_at_; }, {}};
+    engine_parts parts{
+        log_,
+        blobs_,
+        harness_,
+        clock_,
+        [this] { return static_cast<std::uint64_t>(log_.end_offset(0) - views_at_); },
+        {}};
     services_ = std::make_shared<services>(settings, parts, ids_, [](std::string_view) {});
     gateway_ = spawn_ledger_gateway(*system_, services_);
     sink_ = system_->spawn([this]() -> append_sink::behavior_type {

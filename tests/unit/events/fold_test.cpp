@@ -187,7 +187,9 @@ TEST(fold_partitions, accept_a_stream_in_one_of_them) {
     auto r = s.peek();
     int accepted = 0;
     for (std::uint32_t p = 0; p < count; ++p) {
-      partition_head state{p, count, 3};
+      auto state = head_of_empty(p, {"ledger", p, count});
+      state.partition_count = count;
+      state.epoch = 3;
       r->partition = p;
       auto v = judge(state, nullptr, *r);
       if (v == verdict::accepted) {
@@ -201,6 +203,48 @@ TEST(fold_partitions, accept_a_stream_in_one_of_them) {
     }
     EXPECT_EQ(accepted, 1);
   }
+}
+
+// Rule 1. Goal: a stream is accepted in its topic and in no other, at its beginning and later.
+TEST(fold_topics, accept_their_streams) {
+  const auto ulid = session_name(1).substr(5);
+  const std::map<std::string, std::string> homes{
+      {"sess_" + ulid, "runs"},        {"wrk_" + ulid, "workers"},   {"queue/w/q", "workers"},
+      {"ag_" + ulid, "catalog"},       {"key_" + ulid, "catalog"},   {"ws/w", "catalog"},
+      {"ws/w/names", "catalog"},       {"ws/w/audit", "catalog"},    {"node/n", "catalog"},
+      {"ws/w/executor", "workspaces"}, {"ws/w/budget", "workspaces"}};
+  for (const auto& [name, home] : homes)
+    for (const char* topic : {"ledger", "runs", "workers", "workspaces", "catalog"}) {
+      auto state = head_of_empty(7, {topic, 0, 1});
+      state.partition_count = 1;
+      stream_maker s{name, 0};
+      auto first = s.next();
+      auto second = s.next();
+      first->partition = second->partition = 7;
+      stream_head head;
+      follow(head, *first);
+      auto expected = home == topic || topic == std::string{"ledger"} ? verdict::accepted
+                                                                      : verdict::wrong_partition;
+      EXPECT_EQ(judge(state, nullptr, *first), expected) << name << " in " << topic;
+      EXPECT_EQ(judge(state, &head, *second), expected) << name << " in " << topic;
+    }
+}
+
+// Rule 1. Goal: a stream's flat partition is its place in its topic behind the topics before it.
+TEST(partition_of, counts_over_all_topics) {
+  const auto names = name_partitions({{"runs", 3}, {"workers", 2}, {"catalog", 4}});
+  ASSERT_EQ(names.size(), 9u);
+  EXPECT_EQ(names[4], (topic_partition{"workers", 1, 2}));
+  for (std::uint64_t n = 0; n < 20; ++n) {
+    const auto key = session_name(n);
+    EXPECT_EQ(partition_of(stream_id{key}, key, names), partition_for(key, 3));
+    EXPECT_EQ(partition_of(stream_id{"run_x"}, key, names), partition_for(key, 3));
+    EXPECT_EQ(partition_of(stream_id{"wrk_x"}, key, names), 3 + partition_for(key, 2));
+    EXPECT_EQ(partition_of(stream_id{"ag_x"}, key, names), 5 + partition_for(key, 4));
+  }
+  EXPECT_EQ(partition_of(stream_id{"part_catalog_2"}, "", names), 7u);
+  EXPECT_EQ(partition_of(stream_id{"part_catalog_4"}, "", names), std::nullopt);
+  EXPECT_EQ(partition_of(stream_id{"ws/w/budget"}, "ws/w/budget", names), std::nullopt);
 }
 
 // Rule 1. Goal: keys are spread as by Kafka's own clients (the figures of its UtilsTest).
@@ -330,7 +374,7 @@ TEST(fold_founding, happens_once_and_first) {
 // another partition's stream counts.
 TEST_F(fold_test, is_governed_by_its_own_stream_alone) {
   for (const char* stream : {"sess_01HF7YAT000000000000000000", "part_ledger_1", "part_ledger_00",
-                             "part_ledger_", "part_ledger_10"}) {
+                             "part_ledger_", "part_ledger_10", "part_runs_0"}) {
     auto intruder = own_event({}, "partition.claimed", "{\"epoch\":2,\"node\":\"x\"}", 2, stream);
     EXPECT_EQ(reader_.look(*intruder), verdict::wrong_partition) << stream;
   }

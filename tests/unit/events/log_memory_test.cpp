@@ -8,7 +8,17 @@ struct memory_ledger {
   event_log& log() { return log_; }
   memory_log log_;
 };
+struct memory_ledger_of_three {
+  event_log& log() { return log_; }
+  memory_log log_{{{"ledger", 3}}};
+};
+struct memory_topics {
+  event_log& log() { return log_; }
+  memory_log log_{{{"runs", 3}, {"workers", 2}, {"workspaces", 1}, {"catalog", 2}}};
+};
 INSTANTIATE_TYPED_TEST_SUITE_P(memory, log_conformance, memory_ledger);
+INSTANTIATE_TYPED_TEST_SUITE_P(memory_of_three, log_conformance, memory_ledger_of_three);
+INSTANTIATE_TYPED_TEST_SUITE_P(memory_topics, log_conformance, memory_topics);
 
 class memory_log_faults : public testing::Test {
 protected:
@@ -141,7 +151,7 @@ TEST_F(memory_log_faults, crashes_with_a_prefix) {
   EXPECT_TRUE(answers_.empty());
   EXPECT_EQ(length(1), 2u);
   EXPECT_EQ(length(2), 1u);
-  EXPECT_TRUE(log_.unfinished({}, 10)->empty());
+  EXPECT_TRUE(log_.unfinished(0, {}, 10)->empty());
 }
 
 // Goal: a changed event is never handed out as sound.
@@ -164,7 +174,7 @@ TEST_F(memory_log_faults, notices_damage) {
 // Goal: with several partitions a stream lives where the partitioner puts it, a partition's own
 // stream in its partition.
 TEST(memory_log_partitions, spread_the_streams) {
-  memory_log log{4, "runs"};
+  memory_log log{{{"runs", 4}}};
   fixed_clock clock;
   counting_ids ids;
   for (std::uint32_t n = 0; n < 4; ++n) {
@@ -181,6 +191,28 @@ TEST(memory_log_partitions, spread_the_streams) {
     used |= std::size_t{1} << r->partition;
   }
   EXPECT_EQ(used, 15u);
+  EXPECT_EQ(append_one(log, {stream_maker{"ag_01", 1}.next()}).why, verdict::wrong_partition);
+}
+
+// Goal: what a writer puts into another partition than the stream's is skipped there, also behind
+// events that were accepted in the right one.
+TEST(memory_log_partitions, skip_what_stands_in_the_wrong_one) {
+  memory_log log{{{"runs", 2}, {"catalog", 1}}};
+  fixed_clock clock;
+  counting_ids ids;
+  for (std::uint32_t n = 0; n < 3; ++n)
+    ASSERT_TRUE(take_partition(log, n, "node", clock, ids));
+  stream_maker s{session_name(1), 1};
+  const auto home = partition_for(session_name(1), 2);
+  auto first = *s.next("1");
+  EXPECT_EQ(log.inject({first}, 1 - home).front(), verdict::wrong_partition);
+  EXPECT_EQ(log.inject({first}, 2).front(), verdict::wrong_partition);
+  EXPECT_EQ(log.inject({first}).front(), verdict::accepted);
+  auto second = *s.next("2");
+  EXPECT_EQ(log.inject({second}, 1 - home).front(), verdict::wrong_partition);
+  EXPECT_EQ(log.inject({second}, 2).front(), verdict::wrong_partition);
+  EXPECT_EQ(log.inject({second}, home).front(), verdict::accepted);
+  EXPECT_EQ(log.skipped(), 4u);
 }
 
 } // namespace runledger::test

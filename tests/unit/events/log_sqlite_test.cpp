@@ -128,14 +128,14 @@ TEST_F(sqlite_log_test, goes_on_after_a_reopen) {
   EXPECT_EQ(epoch_, 2u);
   EXPECT_FALSE(std::filesystem::exists(folder_ / "ledger.db-journal"));
   EXPECT_EQ(log_->end_offset(0), 5);
-  EXPECT_EQ(log_->unfinished({}, 10)->at(0).due_ms, 77);
+  EXPECT_EQ(log_->unfinished(0, {}, 10)->at(0).due_ms, 77);
   accept({std::make_shared<record>(*first)}); // The cache does not know the stream.
   accept({std::make_shared<record>(*second)});
   EXPECT_EQ(log_->end_offset(0), 5);
   a.epoch(epoch_);
   accept({a.next("3")});
   EXPECT_EQ(length(1), 3u);
-  EXPECT_TRUE(log_->unfinished({}, 10)->empty());
+  EXPECT_TRUE(log_->unfinished(0, {}, 10)->empty());
 }
 
 // Goal: a first event of a stream that the cache has forgotten meets the unique index, and the
@@ -185,7 +185,7 @@ TEST_F(sqlite_log_test, opens_a_prefix_of_a_torn_wal) {
     auto events = (*reopened)->read_stream(stream_id{session_name(1)}, 1, 1000);
     ASSERT_TRUE(events) << events.error().detail << " at " << cut;
     EXPECT_EQ(events->size() % 2, 0u) << "a request was torn";
-    EXPECT_TRUE((*reopened)->unfinished({}, 10)->empty());
+    EXPECT_TRUE((*reopened)->unfinished(0, {}, 10)->empty());
     longest = std::max(longest, events->size());
     shortest = std::min(shortest, events->size());
     stream_maker more{session_name(2), taken->epoch};
@@ -469,7 +469,7 @@ TEST_F(sqlite_log_faults, heals_after_a_full_disk) {
     faults_.disk_has_room();
     accept({a.next("2", true)});
     accept({b.next("2", false)});
-    EXPECT_EQ(log_->unfinished({}, 10)->size(), 1u);
+    EXPECT_EQ(log_->unfinished(0, {}, 10)->size(), 1u);
   }
   open();
   EXPECT_EQ(length(1), a.head().seq);

@@ -20,12 +20,10 @@ class view_test : public ::testing::Test {
 protected:
   temp_folder folder;
   std::string path = folder / "views.db";
-  memory_log log{partitions()};
+  memory_log log;
   history facts{log};
   std::unique_ptr<views::view_store> store;
   std::unique_ptr<views::view_reader> reader;
-
-  static std::uint32_t partitions() { return 1; }
 
   /// Folds what is there, at most `batch` records in one commit.
   void fold(std::size_t batch = 1000) {
