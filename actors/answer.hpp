@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 
 namespace runledger {
@@ -31,6 +32,8 @@ enum class errc : std::uint8_t {
   outcome_unknown,      ///< It may have been written; the same key finds out.
   ledger_corrupt,       ///< A damaged record is in the way; stream, seq and offset say where.
   draining,             ///< The server is about to end.
+  not_owner,            ///< Another process holds the partition; `partition` says which.
+                        ///< Nothing was decided: the request may be sent there as it is.
 };
 
 struct refusal_info {
@@ -40,6 +43,7 @@ struct refusal_info {
   std::string stream;    ///< ledger_corrupt.
   std::uint64_t seq = 0; ///< ledger_corrupt.
   std::int64_t offset = -1;
+  std::optional<std::uint32_t> partition; ///< not_owner: flat.
 };
 
 /// The duty to answer one request, exactly once, from wherever the request ends up. Copies share
@@ -58,7 +62,7 @@ public:
       duty_->pay(std::move(outcome));
   }
   void refuse(errc code, std::string detail = {}) const {
-    (*this)(refusal_info{code, std::move(detail), {}, {}, 0, -1});
+    (*this)(refusal_info{code, std::move(detail), {}, {}, 0, -1, {}});
   }
   explicit operator bool() const { return duty_ != nullptr; }
 

@@ -27,6 +27,7 @@ public:
 
 protected:
   void after_commit(const record_ptr&) {}
+  bool vacate() { return true; }
   void rest() {
     if (this->idle())
       caf::anon_send(this->services_->directory, entity_idle{this->stream_, false});
@@ -55,7 +56,7 @@ public:
     load();
     return {[this](agent_mail& mail) { take(std::move(mail)); },
             [this](const append_done& done) { on_append_done(done); },
-            [this](leave_atom) { leave(); }};
+            [this](leave_atom) { leave(); }, [this](yield_atom) { yield(); }};
   }
   const char* name() const override { return "agent"; }
 
@@ -90,8 +91,8 @@ private:
   }
 
   void refuse(agent_mail& mail, errc code, const read_error* damage) {
-    mail.to(refusal_of(code, damage));
-    mail.accepted(refusal_of(code, damage));
+    mail.to(refusal_for(code, damage));
+    mail.accepted(refusal_for(code, damage));
     created(mail);
     rest();
   }
@@ -200,7 +201,8 @@ public:
     load();
     return {[this](names_mail& mail) { take(std::move(mail)); },
             [this](const append_done& done) { on_append_done(done); },
-            [this](leave_atom) { names_leave(); }, [this](const creation_over& e) { over(e); }};
+            [this](leave_atom) { names_leave(); }, [this](yield_atom) { yield(); },
+            [this](const creation_over& e) { over(e); }};
   }
   const char* name() const override { return "names"; }
   void on_exit() override {
@@ -355,8 +357,8 @@ private:
   }
 
   void refuse(names_mail& mail, errc code, const read_error* damage) {
-    mail.to_agent(refusal_of(code, damage));
-    mail.to_workspace(refusal_of(code, damage));
+    mail.to_agent(refusal_for(code, damage));
+    mail.to_workspace(refusal_for(code, damage));
     if (mail.under_way)
       over({mail.owner, mail.origin.causation_id});
   }
@@ -371,6 +373,15 @@ private:
         caf::anon_send(caf::actor_cast<names_actor>(this), std::move(mail));
     }
     rest();
+    end_if_vacated();
+  }
+
+  /// A creation that is under way keeps its name until it is over: nobody may take that over.
+  bool vacate() {
+    for (auto& [id, waiting] : std::exchange(held_, {}))
+      for (auto& mail : waiting)
+        refuse(mail, errc::not_owner, nullptr);
+    return under_way_.empty();
   }
 
   void names_leave() {
@@ -404,7 +415,7 @@ public:
     load();
     return {[this](key_mail& mail) { take(std::move(mail)); },
             [this](const append_done& done) { on_append_done(done); },
-            [this](leave_atom) { leave(); }};
+            [this](leave_atom) { leave(); }, [this](yield_atom) { yield(); }};
   }
   const char* name() const override { return "key"; }
 
@@ -429,7 +440,7 @@ private:
     rest();
   }
   void refuse(key_mail& mail, errc code, const read_error* damage) {
-    mail.to(refusal_of(code, damage));
+    mail.to(refusal_for(code, damage));
     rest();
   }
   const workspace_id& workspace_of(const key_mail& mail) const {
@@ -453,7 +464,7 @@ public:
     load();
     return {[this](workspace_mail& mail) { take(std::move(mail)); },
             [this](const append_done& done) { on_append_done(done); },
-            [this](leave_atom) { leave(); }};
+            [this](leave_atom) { leave(); }, [this](yield_atom) { yield(); }};
   }
   const char* name() const override { return "workspace"; }
 
@@ -479,7 +490,7 @@ private:
     rest();
   }
   void refuse(workspace_mail& mail, errc code, const read_error* damage) {
-    mail.to(refusal_of(code, damage));
+    mail.to(refusal_for(code, damage));
     created(mail);
     rest();
   }
@@ -504,7 +515,7 @@ public:
     load();
     return {[this](audit_mail& mail) { take(std::move(mail)); },
             [this](const append_done& done) { on_append_done(done); },
-            [this](leave_atom) { leave(); }};
+            [this](leave_atom) { leave(); }, [this](yield_atom) { yield(); }};
   }
   const char* name() const override { return "audit"; }
 
@@ -520,7 +531,7 @@ private:
     rest();
   }
   void refuse(audit_mail& mail, errc code, const read_error* damage) {
-    mail.to(refusal_of(code, damage));
+    mail.to(refusal_for(code, damage));
     rest();
   }
   const workspace_id& workspace_of(const audit_mail&) const { return id_; }

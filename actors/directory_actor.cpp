@@ -1,17 +1,22 @@
 #include "actors/directory_actor.hpp"
 
 #include "actors/catalog_actors.hpp"
+#include "actors/entity_host.hpp"
 #include "actors/entity_traits.hpp"
+#include "actors/partition_taker.hpp"
 #include "actors/queue_places.hpp"
+#include "actors/request_home.hpp"
 #include "actors/run_actor.hpp"
 #include "actors/session_actor.hpp"
-#include "events/partition.hpp"
+#include "actors/turn_away.hpp"
 
 #include <caf/actor_system.hpp>
 #include <caf/send.hpp>
 #include <caf/typed_event_based_actor.hpp>
 
 #include <deque>
+#include <map>
+#include <set>
 #include <unordered_map>
 
 namespace runledger {
@@ -20,89 +25,6 @@ namespace {
 
 constexpr std::size_t idle_actors_max = 4096;
 constexpr std::int64_t rebuild_after_ms = 500; // A broken entity is not rebuilt in a tight loop.
-
-/// The actors of one kind of entity, by stream. Mail that comes while an actor leaves waits until
-/// it has left.
-template <class Handle, class Mail>
-class host {
-public:
-  template <class Spawn>
-  void deliver(const std::string& id, Mail mail, Spawn spawn) {
-    auto& one = entries_[id];
-    one.idle = false;
-    if (one.leaving) {
-      one.parked.push_back(std::move(mail));
-      return;
-    }
-    if (!one.actor)
-      one.actor = spawn();
-    caf::anon_send(one.actor, std::move(mail));
-  }
-
-  /// Asks an idle actor to leave; false if it is not idle any more.
-  bool ask_to_leave(const std::string& id) {
-    auto found = entries_.find(id);
-    if (found == entries_.end() || !found->second.idle || found->second.leaving)
-      return false;
-    found->second.leaving = true;
-    caf::anon_send(found->second.actor, leave_atom_v);
-    return true;
-  }
-
-  bool mark_idle(const std::string& id) {
-    auto found = entries_.find(id);
-    if (found == entries_.end() || found->second.leaving || found->second.idle)
-      return false;
-    found->second.idle = true;
-    return true;
-  }
-
-  template <class Spawn>
-  void left(const std::string& id, bool stays, Spawn spawn) {
-    auto found = entries_.find(id);
-    if (found == entries_.end() || !found->second.leaving)
-      return;
-    auto parked = std::move(found->second.parked);
-    if (stays) {
-      found->second.leaving = found->second.idle = false;
-      found->second.parked.clear();
-    } else {
-      entries_.erase(found);
-    }
-    for (auto& mail : parked)
-      deliver(id, std::move(mail), spawn);
-  }
-
-  /// Lets go of an actor that cannot go on; what waited for it to leave goes to its successor.
-  template <class Spawn>
-  void replace(const std::string& id, Spawn spawn) {
-    auto found = entries_.find(id);
-    if (found == entries_.end())
-      return;
-    caf::anon_send(found->second.actor, leave_atom_v);
-    auto parked = std::move(found->second.parked);
-    entries_.erase(found);
-    for (auto& mail : parked)
-      deliver(id, std::move(mail), spawn);
-  }
-
-  bool contains(const std::string& id) const { return entries_.contains(id); }
-  std::size_t size() const { return entries_.size(); }
-
-  void stop_all() {
-    for (auto& [id, one] : entries_)
-      caf::anon_send_exit(one.actor, caf::exit_reason::user_shutdown);
-    entries_.clear();
-  }
-
-private:
-  struct entry {
-    Handle actor;
-    bool idle = false, leaving = false;
-    std::vector<Mail> parked;
-  };
-  std::unordered_map<std::string, entry> entries_;
-};
 
 class directory final : public directory_actor::base {
 public:
@@ -128,12 +50,12 @@ public:
               places_.give_back(e.workspace.value, e.run.value);
               count_waiting();
             },
-            [this](const runs_waiting& e) {
-              for (const auto& run : e.runs)
-                places_.wait(e.workspace.value, run.value);
-              count_waiting();
-            },
+            [this](const runs_waiting& e) { note_waiting(e); },
             [this](const run_left_queue& e) { leave_queue(e.workspace, e.run); },
+            [this](take_partitions& ask) { take(std::move(ask)); },
+            [this](const taking_over& e) { end_taking(e); },
+            [this](const release_partitions& ask) { release(ask); },
+            [this](const partition_lost& e) { lose(e.partition); },
             [this](tick_atom) { passivate(); },
             [this](drain_atom) { draining_ = true; }};
   }
@@ -141,6 +63,8 @@ public:
   const char* name() const override { return "directory"; }
 
   void on_exit() override {
+    vacating_.clear();
+    releases_.clear();
     sessions_.stop_all();
     runs_.stop_all();
     agents_.stop_all();
@@ -157,12 +81,22 @@ private:
     return {command.value, c.correlation_id, c.principal, c.traceparent};
   }
 
-  /// With an Idempotency-Key the id follows from (workspace, route with resolved ids, key); else it
-  /// is fresh.
-  std::string id_for(const request_context& c, std::string_view route) {
-    if (c.idempotency_key.empty())
-      return services_->ids.ulid(services_->clock.now());
-    return derive_ulid({"request", c.workspace.value, route, c.idempotency_key});
+  /// Of the ids that follow from the request. A fresh one is chosen so that what it names, with
+  /// this prefix, lives in a partition that is held here.
+  std::string id_for(const request_context& c, std::string_view route,
+                     std::string_view prefix = {}) {
+    constexpr int draws_max = 100;
+    auto ulid = ulid_of(c, route);
+    if (!ulid.empty())
+      return ulid;
+    const auto& mine = services_->partitions;
+    ulid = services_->ids.ulid(services_->clock.now());
+    for (int i = 0; i < draws_max && mine.count() > 1 && !prefix.empty(); ++i) {
+      if (auto home = home_of(std::string{prefix} + ulid); home && mine.holds(*home))
+        break;
+      ulid = services_->ids.ulid(services_->clock.now());
+    }
+    return ulid;
   }
 
   /// False: answered. A keyed request is looked up even where nothing new is taken.
@@ -185,8 +119,8 @@ private:
   }
 
   /// False: the workspace has no place left.
-  bool take_place(session_mail& mail, const run_id& run) {
-    if (!places_.take(mail.workspace.value, run.value))
+  bool take_place(session_mail& mail, const session_id& session, const run_id& run) {
+    if (!places_.take(mail.workspace.value, run.value, home_of(session.value).value_or(0)))
       return false;
     count_waiting();
     mail.place =
@@ -194,6 +128,15 @@ private:
           caf::anon_send(to, place_returned{workspace, run});
         }};
     return true;
+  }
+
+  void note_waiting(const runs_waiting& e) {
+    auto home = home_of(e.session.value);
+    if (!home || !services_->partitions.holds(*home))
+      return; // They left with their partition.
+    for (const auto& run : e.runs)
+      places_.wait(e.workspace.value, run.value, *home);
+    count_waiting();
   }
 
   void leave_queue(const workspace_id& workspace, const run_id& run) {
@@ -211,9 +154,7 @@ private:
     auto agent = resolve(ask.agent, ask.context.workspace);
     if (!agent)
       return to.refuse(errc::agent_not_found);
-    auto route = "POST /agents/" + agent->value
-                 + (ask.version ? "/versions/" + std::to_string(*ask.version) + "/runs" : "/runs");
-    auto ulid = id_for(ask.context, route);
+    auto ulid = id_for(ask.context, route_of(ask, *agent), "sess_");
     session_id session{"sess_" + ulid};
     command_id command{"cmd_" + ulid};
     session::accept_turn turn;
@@ -256,7 +197,7 @@ private:
       return to.refuse(errc::not_found);
     if (!may_start(ask.context, to))
       return;
-    auto ulid = id_for(ask.context, "POST /runs/" + ask.parent.value + "/fork");
+    auto ulid = id_for(ask.context, route_of(ask), "sess_");
     session_id session{"sess_" + ulid};
     session::accept_turn turn;
     turn.id = command_id{"cmd_" + ulid};
@@ -281,7 +222,7 @@ private:
       return to.refuse(errc::not_found);
     if (!may_start(ask.context, to))
       return;
-    auto ulid = id_for(ask.context, "POST /sessions/" + ask.session.value + "/messages");
+    auto ulid = id_for(ask.context, route_of(ask));
     command_id command{"cmd_" + ulid};
     session_mail mail;
     mail.origin = origin_of(ask.context, command);
@@ -304,9 +245,7 @@ private:
     if (!is_id(ask.session.value, "sess_"))
       return to.refuse(errc::not_found);
     session_mail mail;
-    mail.origin = origin_of(
-        ask.context,
-        {"cmd_" + id_for(ask.context, "POST /sessions/" + ask.session.value + "/cancel")});
+    mail.origin = origin_of(ask.context, {"cmd_" + id_for(ask.context, route_of(ask))});
     mail.workspace = ask.context.workspace;
     mail.body = session::cancel{ask.reason, ask.context.idempotency_key, ask.context.fingerprint};
     mail.changed = std::move(to);
@@ -316,16 +255,17 @@ private:
   void on(create_agent_request& ask, answer<agent_answer>& to) {
     if (draining_)
       return to.refuse(errc::draining);
-    auto mail = creation("POST /agents", ask.context);
+    auto mail = creation(create_agent_route, "ag_", ask.context);
     mail.to_agent = std::move(to);
     auto names_of = ask.context.workspace;
     mail.agent = std::make_shared<create_agent_request>(std::move(ask));
     deliver_names(names_of, std::move(mail));
   }
 
-  names_mail creation(std::string_view route, const request_context& context) {
+  names_mail creation(std::string_view route, std::string_view prefix,
+                      const request_context& context) {
     names_mail mail;
-    mail.ulid = id_for(context, route);
+    mail.ulid = id_for(context, route, prefix);
     mail.origin = origin_of(context, {"cmd_" + mail.ulid});
     mail.workspace = context.workspace;
     return mail;
@@ -355,7 +295,7 @@ private:
     if (kind_of(stream) != stream_kind::workspace || !workspace || !workspace->has_value())
       return to.refuse(errc::unknown_workspace,
                        "There is no workspace `" + ask.workspace.value + "`.");
-    auto ulid = id_for(ask.context, "POST /keys");
+    auto ulid = id_for(ask.context, create_key_route, "key_");
     key_mail mail;
     mail.origin = origin_of(ask.context, {"cmd_" + ulid});
     mail.command.workspace = ask.workspace;
@@ -376,7 +316,7 @@ private:
   }
 
   void on(create_workspace_request& ask, answer<workspace_answer>& to) {
-    auto mail = creation("POST /workspaces", ask.context);
+    auto mail = creation(create_workspace_route, {}, ask.context);
     mail.to_workspace = std::move(to);
     mail.create_workspace = std::make_shared<create_workspace_request>(std::move(ask));
     deliver_names(workspace_id{std::string{system_workspace}}, std::move(mail));
@@ -388,8 +328,9 @@ private:
     mail.origin = origin_of(ask.context, {"cmd_" + services_->ids.ulid(services_->clock.now())});
     mail.command.report = std::move(ask.report);
     mail.to = std::move(to);
-    audits_.deliver(audit_stream_of(id).value, std::move(mail),
-                    [&] { return spawn_audit(system(), services_, id); });
+    auto stream = audit_stream_of(id);
+    hand_over(audits_, stream.value, home_of(stream.value), std::move(mail),
+              [&] { return spawn_audit(system(), services_, id); });
   }
 
   // -- names to ids ----------------------------------------------------------------------------
@@ -427,7 +368,7 @@ private:
   /// other passes, so the bound is exact.
   void pass_on(const session_id& id, session_mail mail) {
     const auto* turn = std::get_if<session::accept_turn>(&mail.body);
-    if (turn != nullptr && !mail.place && !take_place(mail, turn->run)) {
+    if (turn != nullptr && !mail.place && !take_place(mail, id, turn->run)) {
       if (turn->key.empty())
         return refuse_full(mail.accepted);
       mail.queue_full = true; // The first of two requests may have been accepted meanwhile.
@@ -441,32 +382,64 @@ private:
     deliver(id, std::move(mail));
   }
 
+  /// Where a stream lives that is its own partition key.
+  std::optional<std::uint32_t> home_of(const std::string& stream) const {
+    const auto& mine = services_->partitions;
+    return mine.count() == 1 ? 0 : mine.home_of(stream_id{stream}, stream);
+  }
+  /// A run's. Nothing: it has no event yet, and who wakes it did not say of which session it is.
+  std::optional<std::uint32_t> home_of(const run_id& run, const session_id& session) const {
+    const auto& mine = services_->partitions;
+    if (mine.count() == 1)
+      return 0;
+    if (!session.empty())
+      return mine.home_of(stream_of(run), session.value);
+    if (auto known = runs_.partition_of(run.value))
+      return known;
+    auto head = services_->log.head(stream_of(run));
+    return head && *head ? mine.home_of(stream_of(run), (*head)->partition_key) : std::nullopt;
+  }
+
+  /// Only what this process holds has actors here.
+  template <class Host, class Mail, class Spawn>
+  void hand_over(Host& host, const std::string& stream, std::optional<std::uint32_t> home,
+                 Mail mail, Spawn spawn) {
+    if (!home || !services_->partitions.holds(*home))
+      return turn_away({stream_id{stream}, home}, mail);
+    host.deliver(stream, *home, std::move(mail), spawn);
+  }
+
   void deliver(const session_id& id, session_mail mail) {
-    sessions_.deliver(id.value, std::move(mail),
-                      [&] { return spawn_session(system(), services_, id); });
+    hand_over(sessions_, id.value, home_of(id.value), std::move(mail),
+              [&] { return spawn_session(system(), services_, id); });
     count();
   }
-  void deliver(const run_id& id, run_mail mail) {
+  void deliver(const run_id& id, run_mail mail, std::optional<std::uint32_t> home = std::nullopt) {
     auto session = mail.session;
     auto workspace = mail.workspace;
-    runs_.deliver(id.value, std::move(mail),
-                  [&] { return spawn_run(system(), services_, id, session, workspace); });
+    if (!home)
+      home = home_of(id, session);
+    hand_over(runs_, id.value, home, std::move(mail),
+              [&] { return spawn_run(system(), services_, id, session, workspace); });
     count();
   }
   void deliver(const agent_id& id, agent_mail mail) {
-    agents_.deliver(id.value, std::move(mail),
-                    [&] { return spawn_agent(system(), services_, id); });
+    hand_over(agents_, id.value, home_of(id.value), std::move(mail),
+              [&] { return spawn_agent(system(), services_, id); });
   }
   void deliver(const workspace_id& id, workspace_mail mail) {
-    workspaces_.deliver(stream_of(id).value, std::move(mail),
-                        [&] { return spawn_workspace(system(), services_, id); });
+    auto stream = stream_of(id);
+    hand_over(workspaces_, stream.value, home_of(stream.value), std::move(mail),
+              [&] { return spawn_workspace(system(), services_, id); });
   }
   void deliver_names(const workspace_id& of, names_mail mail) {
-    names_.deliver(names_stream_of(of).value, std::move(mail),
-                   [&] { return spawn_names(system(), services_, of); });
+    auto stream = names_stream_of(of);
+    hand_over(names_, stream.value, home_of(stream.value), std::move(mail),
+              [&] { return spawn_names(system(), services_, of); });
   }
   void deliver(const key_id& id, key_mail mail) {
-    keys_.deliver(id.value, std::move(mail), [&] { return spawn_key(system(), services_, id); });
+    hand_over(keys_, id.value, home_of(id.value), std::move(mail),
+              [&] { return spawn_key(system(), services_, id); });
   }
 
   void wake(const wake_stream& e) {
@@ -482,7 +455,7 @@ private:
         if (e.timer)
           mail.body = timer_due{};
         mail.hold = e.hold;
-        deliver(run_id{e.stream.value}, std::move(mail));
+        deliver(run_id{e.stream.value}, std::move(mail), e.partition);
         return;
       }
       default:
@@ -558,15 +531,105 @@ private:
   }
 
   void on_left(const entity_left& e) {
-    with_host(e.stream, [&](auto& host, auto spawn) { host.left(e.stream.value, e.stays, spawn); });
+    std::optional<std::uint32_t> with;
+    with_host(e.stream,
+              [&](auto& host, auto spawn) { with = host.left(e.stream.value, e.stays, spawn); });
     count();
+    if (with)
+      one_vacated(*with);
   }
 
   void on_broken(const entity_broken& e) {
-    with_host(e.stream, [&](auto& host, auto spawn) { host.replace(e.stream.value, spawn); });
+    std::optional<std::uint32_t> with;
+    with_host(e.stream,
+              [&](auto& host, auto spawn) { with = host.replace(e.stream.value, spawn); });
     count();
+    if (with)
+      return one_vacated(*with);
     caf::anon_send(services_->timers,
                    arm_timer{e.stream, to_ms(services_->clock.now()) + rebuild_after_ms});
+  }
+
+  // -- partitions come and go --------------------------------------------------------------------
+
+  void take(take_partitions ask) {
+    std::vector<take_failure> failures;
+    std::vector<std::uint32_t> wanted;
+    for (auto p : ask.partitions)
+      if (p < services_->partitions.count())
+        wanted.push_back(p);
+      else
+        failures.push_back({p, {claim_error::kind::corrupt, "there is no such partition"}});
+    taking_.insert(wanted.begin(), wanted.end());
+    take_and_recover(system(), services_, std::move(wanted), std::move(failures),
+                     std::move(ask.done));
+  }
+
+  void end_taking(const taking_over& e) {
+    for (auto p : e.partitions)
+      taking_.erase(taking_.find(p));
+    for (auto& ask : std::exchange(releases_, {}))
+      release(ask);
+  }
+
+  /// What is just being taken is given up once that is over.
+  void release(const release_partitions& ask) {
+    release_partitions later{{}, ask.until_done};
+    for (auto p : ask.partitions) {
+      if (taking_.contains(p))
+        later.partitions.push_back(p);
+      else if (auto known = vacating_.find(p); known != vacating_.end())
+        known->second.until_done.push_back(ask.until_done);
+      else if (p < services_->partitions.count() && services_->partitions.holds(p))
+        vacate(p, ask.until_done);
+    }
+    if (!later.partitions.empty())
+      releases_.push_back(std::move(later));
+  }
+
+  void lose(std::uint32_t partition) {
+    if (services_->on_lost)
+      vacate(partition, after_the_last([s = services_, partition] { s->on_lost(partition); }));
+    else
+      vacate(partition, nullptr);
+  }
+
+  void vacate(std::uint32_t partition, pending_work until_done) {
+    services_->partitions.give_up(partition);
+    auto& going = vacating_[partition];
+    going.until_done.push_back(std::move(until_done));
+    auto yield = [&](auto& host) {
+      going.actors += host.yield(partition, [&](const std::string& stream, auto& mail) {
+        turn_away({stream_id{stream}, partition}, mail);
+      });
+    };
+    yield(sessions_);
+    yield(runs_);
+    yield(agents_);
+    yield(names_);
+    yield(keys_);
+    yield(workspaces_);
+    yield(audits_);
+    places_.leave_partition(partition);
+    count_waiting();
+    caf::anon_send(services_->dispatcher, drop_what_is_not_held{});
+    end_if_vacated(partition);
+  }
+
+  void one_vacated(std::uint32_t partition) {
+    if (auto going = vacating_.find(partition); going != vacating_.end())
+      --going->second.actors;
+    end_if_vacated(partition);
+  }
+
+  void end_if_vacated(std::uint32_t partition) {
+    auto going = vacating_.find(partition);
+    if (going == vacating_.end() || going->second.actors > 0)
+      return;
+    for (auto& work : going->second.until_done)
+      caf::anon_send(services_->gateway, partition_vacated{partition, std::move(work)});
+    vacating_.erase(going);
+    services_->partitions.forget(partition);
   }
 
   void count() {
@@ -577,15 +640,22 @@ private:
   }
 
   services_ptr services_;
-  host<session_actor, session_mail> sessions_;
-  host<run_actor, run_mail> runs_;
-  host<agent_actor, agent_mail> agents_;
-  host<names_actor, names_mail> names_;
-  host<key_actor, key_mail> keys_;
-  host<workspace_actor, workspace_mail> workspaces_;
-  host<audit_actor, audit_mail> audits_;
+  entity_host<session_actor, session_mail> sessions_;
+  entity_host<run_actor, run_mail> runs_;
+  entity_host<agent_actor, agent_mail> agents_;
+  entity_host<names_actor, names_mail> names_;
+  entity_host<key_actor, key_mail> keys_;
+  entity_host<workspace_actor, workspace_mail> workspaces_;
+  entity_host<audit_actor, audit_mail> audits_;
   std::unordered_map<std::string, known_names> names_known_;
   queue_places places_;
+  struct leaving_partition {
+    std::size_t actors = 0; // That are still there.
+    std::vector<pending_work> until_done;
+  };
+  std::map<std::uint32_t, leaving_partition> vacating_;
+  std::multiset<std::uint32_t> taking_;
+  std::vector<release_partitions> releases_; // Of what is just being taken.
   std::deque<std::pair<std::int64_t, stream_id>> idle_;
   bool tick_asked_ = false, draining_ = false;
 };

@@ -65,7 +65,9 @@ public:
             [this](const slot_tainted& e) { slots_[e.slot].tainted = true; },
             [this](const slot_empty& e) { on_empty(e); },
             [this](const forget_run& e) { forget(e.run); },
+            [this](const recovery_begins&) { ++recoveries_; },
             [this](const recovery_over&) { begin(); },
+            [this](const drop_what_is_not_held&) { drop_what_left(); },
             [this](drain_slots& ask) { drain(std::move(ask)); }};
   }
 
@@ -93,8 +95,11 @@ private:
   /// What was accepted first is first in line, whatever order the recovered streams wake in. What
   /// is new is behind all of that.
   void begin() {
-    std::ranges::stable_sort(recovered_, {}, &dispatch_entry::accepted_offset);
-    recovering_ = false;
+    if (--recoveries_ > 0)
+      return;
+    std::ranges::stable_sort(recovered_, {}, [](const dispatch_entry& e) {
+      return std::pair{e.accepted_ms, e.accepted_offset};
+    });
     dispatching_ = true; // Until all stand in line.
     for (auto& entry : std::exchange(recovered_, {}))
       enqueue(std::move(entry));
@@ -105,7 +110,7 @@ private:
   void enqueue(dispatch_entry entry) {
     if (draining_)
       return; // The ledger remembers.
-    if (recovering_) {
+    if (recoveries_ > 0) {
       recovered_.push_back(std::move(entry));
       return;
     }
@@ -129,7 +134,8 @@ private:
     if (line.size() > carried_max)
       entry.fact = nullptr, entry.accepting = nullptr; // A long queue keeps ids only.
     if (!entry.counted)
-      caf::anon_send(services_->directory, runs_waiting{entry.workspace, {entry.run}});
+      caf::anon_send(services_->directory,
+                     runs_waiting{entry.workspace, entry.session, {entry.run}});
     p.at = line.insert(line.end(), waiting_run{++arrivals_, std::move(entry)});
     runs_[id] = std::move(p);
     count(queue, +1);
@@ -153,6 +159,24 @@ private:
     caf::anon_send(services_->directory,
                    run_left_queue{workspace_id{known->second.workspace}, run});
     runs_.erase(known);
+  }
+
+  /// Runs of partitions that other processes have now.
+  void drop_what_left() {
+    auto has_left = [this](const dispatch_entry& e) {
+      const auto& mine = services_->partitions;
+      auto home = mine.home_of(stream_of(e.session), e.session.value);
+      return !home || !mine.holds(*home);
+    };
+    std::vector<run_id> gone;
+    for (const auto& e : recovered_)
+      if (has_left(e))
+        gone.push_back(e.run);
+    for (auto& [run, p] : runs_)
+      if (p.slot ? p.next && has_left(*p.next) : has_left(p.at->entry))
+        gone.push_back(run_id{run});
+    for (const auto& run : gone)
+      forget(run);
   }
 
   void remove_waiting(place& p) {
@@ -392,7 +416,8 @@ private:
   std::string last_served_;
   std::uint64_t arrivals_ = 0, grants_ = 0;
   std::vector<dispatch_entry> recovered_; // Until the last of them has come.
-  bool recovering_ = true, dispatching_ = false, draining_ = false;
+  int recoveries_ = 0;                    // Under way.
+  bool dispatching_ = false, draining_ = false;
   std::shared_ptr<std::promise<void>> drained_; // Until no slot is occupied.
 };
 

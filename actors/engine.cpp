@@ -1,5 +1,7 @@
 #include "actors/engine.hpp"
 
+#include "actors/partition_taker.hpp"
+#include "actors/request_home.hpp"
 #include "actors/system.hpp"
 
 #include <caf/actor_system.hpp>
@@ -22,6 +24,14 @@ struct engine::implementation {
   template <class Request, class Answer>
   void ask(Request request, answer<Answer> to) {
     caf::anon_send(directory, directory_request{std::pair{std::move(request), std::move(to)}});
+  }
+
+  template <class Request>
+  std::optional<std::uint32_t> home_of(const Request& request) const {
+    auto stream = deciding_stream(request, [this](const std::string& agent, const workspace_id& w) {
+      return find_agent(actors->log, agent, w);
+    });
+    return stream.empty() ? std::nullopt : actors->partitions.home_of(stream, stream.value);
   }
 };
 
@@ -72,6 +82,54 @@ void engine::create_workspace(create_workspace_request request, answer<workspace
 
 void engine::record_refusal(record_refusal_request request, answer<refusal_recorded> to) {
   self_->ask(std::move(request), std::move(to));
+}
+
+// -- partitions --------------------------------------------------------------------------------
+
+void engine::take(std::vector<std::uint32_t> partitions,
+                  std::function<void(std::vector<take_failure>)> done) {
+  caf::anon_send(self_->directory, take_partitions{std::move(partitions), std::move(done)});
+}
+void engine::release(std::vector<std::uint32_t> partitions, std::function<void()> done) {
+  caf::anon_send(self_->directory,
+                 release_partitions{std::move(partitions), after_the_last(std::move(done))});
+}
+bool engine::holds(std::uint32_t partition) const {
+  return self_->actors->partitions.holds(partition);
+}
+std::vector<std::uint32_t> engine::held() const {
+  return self_->actors->partitions.held();
+}
+
+std::optional<std::uint32_t> engine::partition_of(const start_run_request& request) const {
+  return self_->home_of(request);
+}
+std::optional<std::uint32_t> engine::partition_of(const fork_run_request& request) const {
+  return self_->home_of(request);
+}
+std::optional<std::uint32_t> engine::partition_of(const post_message_request& request) const {
+  return self_->home_of(request);
+}
+std::optional<std::uint32_t> engine::partition_of(const cancel_session_request& request) const {
+  return self_->home_of(request);
+}
+std::optional<std::uint32_t> engine::partition_of(const create_agent_request& request) const {
+  return self_->home_of(request);
+}
+std::optional<std::uint32_t> engine::partition_of(const change_version_request& request) const {
+  return self_->home_of(request);
+}
+std::optional<std::uint32_t> engine::partition_of(const create_key_request& request) const {
+  return self_->home_of(request);
+}
+std::optional<std::uint32_t> engine::partition_of(const revoke_key_request& request) const {
+  return self_->home_of(request);
+}
+std::optional<std::uint32_t> engine::partition_of(const create_workspace_request& request) const {
+  return self_->home_of(request);
+}
+std::optional<std::uint32_t> engine::partition_of(const record_refusal_request& request) const {
+  return self_->home_of(request);
 }
 
 engine_stats engine::stats() const {

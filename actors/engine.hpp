@@ -8,6 +8,7 @@
 #include "events/ed25519.hpp"
 #include "events/log/blob_store.hpp"
 #include "events/log/event_log.hpp"
+#include "events/partition.hpp"
 #include "events/run.hpp"
 #include "events/session.hpp"
 
@@ -29,6 +30,9 @@ struct request_context {
   std::string traceparent;
   std::string idempotency_key; ///< Empty: none.
   digest fingerprint;          ///< Of the parsed body (docs/events.md); set with a key.
+  /// Without a key: of the ids that follow from the request. Who may have to send it to another
+  /// process chooses it (id_source::ulid), so that it stays one request. Empty: chosen here.
+  std::string ulid;
 };
 
 /// A run that was accepted.
@@ -158,6 +162,8 @@ struct engine_settings {
   std::int64_t idle_actor_ms = 10'000; ///< After this an idle entity is passivated.
   std::size_t max_view_lag = 500'000;  ///< Events; beyond it writers slow down.
   tree_head_settings heads;
+  /// Flat numbers of the partitions that are taken at the start; nothing: all.
+  std::optional<std::vector<std::uint32_t>> partitions;
   /// Files are copied in a thread of their own; false: with the other actors, for the simulation.
   bool importer_thread = true;
 };
@@ -171,6 +177,15 @@ struct engine_parts {
   /// Events of the ledger that the views have not read yet; may be empty.
   std::function<std::uint64_t()> view_lag;
   std::function<void(std::string)> on_fatal; ///< The ledger is dead; the process must end.
+  /// Another process has claimed a partition that was held here; its actors have ended. May be
+  /// empty.
+  std::function<void(std::uint32_t)> on_lost;
+};
+
+/// A partition that could not be taken.
+struct take_failure {
+  std::uint32_t partition = 0;
+  claim_error why;
 };
 
 /// Counters for /metrics; read from any thread.
@@ -181,12 +196,12 @@ struct engine_stats {
   std::uint64_t recovered_streams = 0;
 };
 
-/// The actor system. Every function may be called from any thread and returns at once; answers come
-/// on an actor's thread.
+/// The actor system over the partitions of the ledger that this process holds. Every function may
+/// be called from any thread and returns at once; answers come on an actor's thread.
 class engine {
 public:
-  /// Takes the partitions, starts the actors and begins recovery. Throws std::runtime_error with a
-  /// sentence for the operator if the ledger cannot be taken.
+  /// Takes the partitions (settings.partitions), starts the actors and begins recovery. Throws
+  /// std::runtime_error with a sentence for the operator if the ledger cannot be taken.
   engine(engine_settings settings, engine_parts parts);
   ~engine(); ///< Stops at once; call drain() before for a clean end.
   engine(const engine&) = delete;
@@ -202,6 +217,33 @@ public:
   void revoke_key(revoke_key_request request, answer<key_answer> to);
   void create_workspace(create_workspace_request request, answer<workspace_answer> to);
   void record_refusal(record_refusal_request request, answer<refusal_recorded> to);
+
+  /// Claims partitions (flat numbers) and recovers what is unfinished in them. `done` hears, on an
+  /// actor's thread, once every unfinished stream has been handed to its actor, which of them could
+  /// not be taken. What is held already stays as it is; what is being released cannot be taken.
+  void take(std::vector<std::uint32_t> partitions,
+            std::function<void(std::vector<take_failure>)> done);
+  /// Gives partitions up: from now on requests for them are refused with `not_owner`, their actors
+  /// end, harnesses of their runs are cut off (at no cost to the runs), and `done` is called, on an
+  /// actor's thread, when nothing of them is on its way to the ledger any more. The next claim may
+  /// come from anywhere.
+  void release(std::vector<std::uint32_t> partitions, std::function<void()> done);
+  bool holds(std::uint32_t partition) const;
+  std::vector<std::uint32_t> held() const;
+
+  /// The partition that a request needs, from its ids alone; nothing: whichever process gets it can
+  /// choose an id for it, or will refuse it. A slug is looked up in the ledger, which reads. A
+  /// request that is refused here with `not_owner` names the partition as well.
+  std::optional<std::uint32_t> partition_of(const start_run_request& request) const;
+  std::optional<std::uint32_t> partition_of(const fork_run_request& request) const;
+  std::optional<std::uint32_t> partition_of(const post_message_request& request) const;
+  std::optional<std::uint32_t> partition_of(const cancel_session_request& request) const;
+  std::optional<std::uint32_t> partition_of(const create_agent_request& request) const;
+  std::optional<std::uint32_t> partition_of(const change_version_request& request) const;
+  std::optional<std::uint32_t> partition_of(const create_key_request& request) const;
+  std::optional<std::uint32_t> partition_of(const revoke_key_request& request) const;
+  std::optional<std::uint32_t> partition_of(const create_workspace_request& request) const;
+  std::optional<std::uint32_t> partition_of(const record_refusal_request& request) const;
 
   engine_stats stats() const;
   /// True once every stream with unfinished work has been handed to its actor.

@@ -14,6 +14,21 @@
 
 namespace runledger {
 
+/// The refusal for a damaged stream, with its place.
+inline refusal_info refusal_of(errc code, const read_error* damage) {
+  refusal_info out;
+  out.code = code;
+  if (damage == nullptr)
+    return out;
+  if (damage->what == read_error::kind::unavailable)
+    out.code = errc::ledger_unavailable;
+  out.detail = damage->detail;
+  out.stream = damage->stream.value;
+  out.seq = damage->seq;
+  out.offset = damage->offset;
+  return out;
+}
+
 /// The write path of every entity actor: decide -> append -> evolve -> effects -> answer.
 ///
 /// While an append is in flight further mail waits; after it, all that waits is decided in order
@@ -24,12 +39,18 @@ namespace runledger {
 /// After an unknown outcome the state is not to be trusted: the actor ends and the directory
 /// rebuilds it.
 ///
+/// Only a stream of a partition that this process holds is decided on; other mail is refused with
+/// `not_owner`. When its partition goes (yield_atom), the actor waits for what is at the ledger,
+/// refuses the rest and ends, whatever its state still asks for: the next holder goes on with that.
+///
 /// `Derived` is an actor class. It provides
 /// - `bool decide_mail(Mail&, std::vector<event>& facts)`: facts for the state. What it refuses
 ///   because of the state it notes in the mail. False: somebody else answers it.
 /// - `void settle(Mail&)`: after the commit of its round: effects, then the answer or the refusal.
 /// - `void refuse(Mail&, errc, read_error*)`: nothing was written.
 /// - `void after_commit(const record_ptr&)`: per event, in order.
+/// - `bool vacate()`: the partition goes; lets go of what the actor holds outside of the ledger.
+///   False: it calls `end_if_vacated()` again once it can go.
 template <class Derived, class Traits, class Mail>
 class entity_shell {
 public:
@@ -69,6 +90,20 @@ protected:
     waiting_.clear();
     appending_.reset();
   }
+  /// The partition of the stream goes to another process, or has gone.
+  void yield() {
+    yielding_ = true;
+    decide_waiting();
+    end_if_vacated();
+  }
+  /// The end of an actor that yields, once nothing of it is at the ledger.
+  void end_if_vacated() {
+    if (!yielding_ || appending_ || broken_ || !derived().vacate())
+      return;
+    broken_ = true; // Mail that was on its way is dropped with the actor.
+    caf::anon_send(services_->directory, entity_left{stream_, false});
+    derived().quit();
+  }
   /// For mail that comes together: decide_waiting() follows when all of it stands in line.
   void queue_mail(Mail mail) { waiting_.push_back(std::move(mail)); }
 
@@ -82,13 +117,10 @@ protected:
   void decide_waiting() {
     constexpr std::size_t round_max = 256;
     while (!appending_ && !waiting_.empty()) {
-      if (broken_ || damage_) {
+      if (auto why = not_decided_because(waiting_.front())) {
         auto mail = std::move(waiting_.front());
         waiting_.pop_front();
-        if (damage_)
-          derived().refuse(mail, errc::ledger_corrupt, &*damage_);
-        else
-          derived().refuse(mail, errc::ledger_unavailable, nullptr);
+        derived().refuse(mail, *why, *why == errc::ledger_corrupt ? &*damage_ : nullptr);
         continue;
       }
       std::vector<Mail> round;
@@ -145,6 +177,15 @@ protected:
         return;
     }
     decide_waiting();
+    end_if_vacated();
+  }
+
+  /// The refusal for mail that is not decided on: with the place of damage, or the partition.
+  refusal_info refusal_for(errc code, const read_error* damage) const {
+    auto out = refusal_of(code, damage);
+    if (code == errc::not_owner)
+      out.partition = home_;
+    return out;
   }
 
   services_ptr services_;
@@ -155,6 +196,18 @@ protected:
   bool broken_ = false;
 
 private:
+  std::optional<errc> not_decided_because(const Mail& mail) {
+    if (damage_)
+      return errc::ledger_corrupt;
+    if (broken_)
+      return errc::ledger_unavailable;
+    if (!home_)
+      home_ = services_->partitions.home_of(stream_, derived().partition_key_of(mail));
+    if (yielding_ || !home_ || !services_->partitions.holds(*home_))
+      return errc::not_owner;
+    return std::nullopt;
+  }
+
   struct flight {
     std::uint64_t ticket = 0;
     std::vector<Mail> round;
@@ -205,8 +258,8 @@ private:
       e.time = head_.time; // Time never goes back within a stream.
     e.seq = head_.seq + 1;
     state_ = Traits::evolve(std::move(state_), fact, e);
-    auto r = make_record(head_, std::move(e), services_->epoch, Traits::open(state_),
-                         Traits::due_ms(state_));
+    auto r = make_record(head_, std::move(e), services_->partitions.epoch_of(*home_),
+                         Traits::open(state_), Traits::due_ms(state_));
     follow(head_, *r);
     return r;
   }
@@ -218,6 +271,7 @@ private:
     appending_->events.assign(request.events.begin(), request.events.end());
     append_batch batch;
     batch.ticket = last_ticket_;
+    batch.partition = *home_;
     batch.request = std::move(request);
     batch.reply_to = caf::actor_cast<append_sink>(&derived());
     caf::anon_send(services_->gateway, std::move(batch));
@@ -242,26 +296,13 @@ private:
                     std::make_move_iterator(round.end()));
   }
 
+  std::optional<std::uint32_t> home_; ///< The stream's partition.
+  bool yielding_ = false;
   std::deque<Mail> waiting_;
   std::optional<flight> appending_;
   std::optional<read_error> damage_;
   std::uint64_t last_ticket_ = 0;
   int refusals_ = 0;
 };
-
-/// The refusal for a damaged stream, with its place.
-inline refusal_info refusal_of(errc code, const read_error* damage) {
-  refusal_info out;
-  out.code = code;
-  if (damage == nullptr)
-    return out;
-  if (damage->what == read_error::kind::unavailable)
-    out.code = errc::ledger_unavailable;
-  out.detail = damage->detail;
-  out.stream = damage->stream.value;
-  out.seq = damage->seq;
-  out.offset = damage->offset;
-  return out;
-}
 
 } // namespace runledger

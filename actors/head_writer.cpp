@@ -1,5 +1,7 @@
 #include "actors/head_writer.hpp"
 
+#include "events/node.hpp"
+
 #include <algorithm>
 
 namespace runledger {
@@ -11,13 +13,15 @@ constexpr std::int64_t retry_after_ms = 5000;
 
 } // namespace
 
-head_writer::head_writer(services_ptr s) : services_(std::move(s)) {
+head_writer::head_writer(services_ptr s, std::uint32_t partition)
+    : services_(std::move(s)), partition_(partition) {
   const auto& wanted = services_->settings.heads;
   if (!wanted.key)
     return;
-  keeper_.emplace(services_->log, services_->claim);
+  const auto& claim = services_->partitions.claim_of(partition);
+  keeper_.emplace(services_->log, claim);
   if (!wanted.folder.empty())
-    files_.emplace(wanted.folder, services_->claim.ledger, services_->claim.head.partition_key);
+    files_.emplace(wanted.folder, claim.ledger, claim.head.partition_key);
 }
 
 void head_writer::start() {
@@ -40,9 +44,17 @@ bool head_writer::catch_up() {
     uncovered_since_ = now;
   if (!heads.empty())
     write_lines(std::move(heads));
+  registered_ = registered_ || (keeper_->uncovered() > 0 && is_registered());
   if (keeper_->failed())
     warn_once("no tree heads are written any more: " + *keeper_->failed());
   return more;
+}
+
+/// The node's stream may live in a partition that another process holds.
+bool head_writer::is_registered() const {
+  auto known = node::read(services_->log, services_->settings.node);
+  return known && !known->keys.empty()
+         && known->keys.back().key == services_->settings.heads.key->public_part();
 }
 
 /// The day files are a convenience: what cannot be written now is completed with the next head.
@@ -65,7 +77,7 @@ void head_writer::warn_once(const std::string& why) {
 }
 
 bool head_writer::due() const {
-  if (!keeper_ || lost_ || !keeper_->current() || keeper_->uncovered() == 0
+  if (!keeper_ || lost_ || !registered_ || !keeper_->current() || keeper_->uncovered() == 0
       || now_ms() < not_before_)
     return false;
   const auto& wanted = services_->settings.heads;
@@ -85,7 +97,7 @@ void head_writer::wrote(const append_result& result) {
 }
 
 std::optional<std::int64_t> head_writer::due_in() const {
-  if (!keeper_ || lost_ || keeper_->failed() || keeper_->uncovered() == 0)
+  if (!keeper_ || lost_ || !registered_ || keeper_->failed() || keeper_->uncovered() == 0)
     return std::nullopt;
   auto interval = services_->settings.heads.interval_ms;
   auto by_age = std::clamp<std::int64_t>(uncovered_since_ + interval - now_ms(), 0, interval);

@@ -9,12 +9,14 @@
 
 namespace runledger {
 
-/// Decides when the partition gets a tree head, and makes it: the ledger gateway asks after each
+/// Decides when a partition gets a tree head, and makes it: the ledger gateway asks after each
 /// group. A head is due after `heads.events` new events, so that it joins the next group, or
 /// `heads.interval_ms` after the first of fewer. Without a node key it does nothing. One thread.
 class head_writer {
 public:
-  explicit head_writer(services_ptr s);
+  /// For a partition that is held here.
+  head_writer(services_ptr s, std::uint32_t partition);
+  std::uint32_t partition() const { return partition_; }
 
   /// Before the first group: finds the last head and completes the day files.
   void start();
@@ -35,9 +37,13 @@ private:
   void warn_once(const std::string& why);
   std::int64_t now_ms() const { return to_ms(services_->clock.now()); }
 
+  bool is_registered() const;
+
   services_ptr services_;
+  std::uint32_t partition_;
   std::optional<tree_keeper> keeper_;
   std::optional<tree_head_files> files_;
+  bool registered_ = false; ///< The ledger knows the node's key: from then on there are heads.
   bool files_behind_ = true;
   bool lost_ = false;                ///< The partition: another process has claimed it.
   std::int64_t uncovered_since_ = 0; ///< Milliseconds since 1970.

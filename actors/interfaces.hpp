@@ -26,12 +26,14 @@ namespace runledger {
 using tick_atom = caf::atom_constant<caf::atom("tick")>;
 using flush_atom = caf::atom_constant<caf::atom("flush")>;
 using leave_atom = caf::atom_constant<caf::atom("leave")>;
+using yield_atom = caf::atom_constant<caf::atom("yield")>;
 using drain_atom = caf::atom_constant<caf::atom("drain")>;
 using head_atom = caf::atom_constant<caf::atom("head")>;
 using count_atom = caf::atom_constant<caf::atom("count")>;
 constexpr tick_atom tick_atom_v{};
 constexpr flush_atom flush_atom_v{};
 constexpr leave_atom leave_atom_v{};
+constexpr yield_atom yield_atom_v{};
 constexpr drain_atom drain_atom_v{};
 constexpr head_atom head_atom_v{};
 constexpr count_atom count_atom_v{};
@@ -53,6 +55,20 @@ struct append_batch {
   std::uint64_t ticket = 0;
   append_request request;
   append_sink reply_to;
+  std::uint32_t partition = 0; ///< Of its stream: refused `wrong_epoch` unless it is held here.
+  bool claims = false;         ///< It is what takes the partition.
+};
+/// Whoever holds a copy is not done yet; when the last one goes, what was to follow is done.
+using pending_work = std::shared_ptr<const void>;
+/// The partition was taken: it gets tree heads from here on.
+struct partition_taken {
+  std::uint32_t partition = 0;
+};
+/// The partition was given up and has no actors any more. `until_done` is let go when nothing of it
+/// is at the log.
+struct partition_vacated {
+  std::uint32_t partition = 0;
+  pending_work until_done;
 };
 /// A group came back from a log that answers later.
 struct group_done {
@@ -63,7 +79,8 @@ struct group_done {
 /// itself `count` to go on reading for the tree heads, and `head` when one may be due.
 using ledger_gateway =
     caf::typed_actor<caf::reacts_to<append_batch>, caf::reacts_to<flush_atom>,
-                     caf::reacts_to<group_done>, caf::reacts_to<tick_atom, std::uint64_t>,
+                     caf::reacts_to<group_done>, caf::reacts_to<partition_taken>,
+                     caf::reacts_to<partition_vacated>, caf::reacts_to<tick_atom, std::uint64_t>,
                      caf::reacts_to<count_atom>, caf::reacts_to<head_atom>>;
 
 struct recovery_under_way;
@@ -93,7 +110,7 @@ struct session_mail {
   std::optional<errc> refused; ///< Likewise: decided otherwise.
 };
 using session_actor = caf::typed_actor<caf::reacts_to<session_mail>, caf::reacts_to<append_done>,
-                                       caf::reacts_to<leave_atom>>;
+                                       caf::reacts_to<leave_atom>, caf::reacts_to<yield_atom>>;
 
 /// A run that waits for a worker, or has one.
 struct dispatch_entry {
@@ -105,6 +122,9 @@ struct dispatch_entry {
   std::int64_t accepted_offset =
       std::numeric_limits<std::int64_t>::max(); ///< Likewise, where it is known: the place in line
                                                 ///< after a restart.
+  std::int64_t accepted_ms =
+      std::numeric_limits<std::int64_t>::max(); ///< Likewise, before that
+                                                ///< offset; 0 with one partition.
   agent_id agent;
   std::int64_t agent_version = 0;
   std::shared_ptr<const session::turn_accepted>
@@ -174,7 +194,7 @@ struct run_mail {
   run::outcome decided; ///< Set by the actor between decision and commit.
 };
 using run_actor = caf::typed_actor<caf::reacts_to<run_mail>, caf::reacts_to<append_done>,
-                                   caf::reacts_to<leave_atom>>;
+                                   caf::reacts_to<leave_atom>, caf::reacts_to<yield_atom>>;
 
 /// Begin an attempt: open the run in this slot's process, which is started if there is none.
 struct begin_run {
@@ -264,7 +284,12 @@ struct slot_empty { ///< No process.
 struct forget_run { ///< It ended before its turn came.
   run_id run;
 };
-struct recovery_over {}; ///< Every run that waited before the start has asked again.
+/// A recovery begins: who asks waits until all have asked, so that they can stand in line in the
+/// order of their acceptance.
+struct recovery_begins {};
+struct recovery_over {}; ///< Every run that waited before that has asked again.
+/// Partitions were given up: their runs do not wait here any more.
+struct drop_what_is_not_held {};
 /// Give nothing out any more and end the processes; `over` is set when the last slot is empty.
 struct drain_slots {
   std::shared_ptr<std::promise<void>> over;
@@ -274,7 +299,8 @@ using dispatcher_actor =
     caf::typed_actor<caf::reacts_to<dispatch_entry>, caf::reacts_to<slot_released>,
                      caf::reacts_to<slot_ready>, caf::reacts_to<slot_tainted>,
                      caf::reacts_to<slot_empty>, caf::reacts_to<forget_run>,
-                     caf::reacts_to<recovery_over>, caf::reacts_to<drain_slots>>;
+                     caf::reacts_to<recovery_begins>, caf::reacts_to<recovery_over>,
+                     caf::reacts_to<drop_what_is_not_held>, caf::reacts_to<drain_slots>>;
 
 /// Tells the dispatcher when the last of those is gone that it was given to.
 struct recovery_under_way {
@@ -296,9 +322,10 @@ struct creation_over {
   std::string command; ///< That asked for it.
 };
 using names_actor = caf::typed_actor<caf::reacts_to<names_mail>, caf::reacts_to<append_done>,
-                                     caf::reacts_to<leave_atom>, caf::reacts_to<creation_over>>;
+                                     caf::reacts_to<leave_atom>, caf::reacts_to<yield_atom>,
+                                     caf::reacts_to<creation_over>>;
 using agent_actor = caf::typed_actor<caf::reacts_to<agent_mail>, caf::reacts_to<append_done>,
-                                     caf::reacts_to<leave_atom>>;
+                                     caf::reacts_to<leave_atom>, caf::reacts_to<yield_atom>>;
 
 struct agent_mail {
   event_origin origin;
@@ -339,7 +366,7 @@ struct key_mail {
   std::optional<errc> refused;
 };
 using key_actor = caf::typed_actor<caf::reacts_to<key_mail>, caf::reacts_to<append_done>,
-                                   caf::reacts_to<leave_atom>>;
+                                   caf::reacts_to<leave_atom>, caf::reacts_to<yield_atom>>;
 
 struct workspace_mail {
   event_origin origin;
@@ -349,8 +376,9 @@ struct workspace_mail {
   bool replayed = false;
   std::optional<errc> refused;
 };
-using workspace_actor = caf::typed_actor<caf::reacts_to<workspace_mail>,
-                                         caf::reacts_to<append_done>, caf::reacts_to<leave_atom>>;
+using workspace_actor =
+    caf::typed_actor<caf::reacts_to<workspace_mail>, caf::reacts_to<append_done>,
+                     caf::reacts_to<leave_atom>, caf::reacts_to<yield_atom>>;
 
 struct audit_mail {
   event_origin origin;
@@ -359,7 +387,7 @@ struct audit_mail {
   answer<refusal_recorded> to;
 };
 using audit_actor = caf::typed_actor<caf::reacts_to<audit_mail>, caf::reacts_to<append_done>,
-                                     caf::reacts_to<leave_atom>>;
+                                     caf::reacts_to<leave_atom>, caf::reacts_to<yield_atom>>;
 
 /// Mail for an entity that may have no actor now.
 struct to_session {
@@ -396,6 +424,7 @@ struct wake_stream { ///< Recovery or a timer: see what its state asks for.
   stream_id stream;
   bool timer = false;
   recovery_hold hold;
+  std::optional<std::uint32_t> partition; ///< Where it lives, if that is known.
 };
 /// What the directory counts against `runs.max_queued` (actors/queue_places.hpp): a request was not
 /// accepted after all, or was known.
@@ -406,12 +435,32 @@ struct place_returned {
 /// These runs wait: after a restart, or for another attempt.
 struct runs_waiting {
   workspace_id workspace;
+  session_id session;
   std::vector<run_id> runs;
 };
 /// It waits no more, and gets no worker either.
 struct run_left_queue {
   workspace_id workspace;
   run_id run;
+};
+/// A writer of this process was refused: another process has claimed the partition.
+struct partition_lost {
+  std::uint32_t partition = 0;
+};
+/// Claim these partitions and recover what is unfinished in them; those that are held already are
+/// left as they are.
+struct take_partitions {
+  std::vector<std::uint32_t> partitions;
+  std::function<void(std::vector<take_failure>)> done;
+};
+/// They are held now, or could not be taken.
+struct taking_over {
+  std::vector<std::uint32_t> partitions;
+};
+/// Give these up: their streams' actors end, and what is at the ledger is waited for.
+struct release_partitions {
+  std::vector<std::uint32_t> partitions;
+  pending_work until_done;
 };
 /// A request of the engine's callers.
 struct directory_request {
@@ -434,7 +483,9 @@ using directory_actor = caf::typed_actor<
     caf::reacts_to<to_agent>, caf::reacts_to<to_workspace>, caf::reacts_to<entity_idle>,
     caf::reacts_to<entity_left>, caf::reacts_to<entity_broken>, caf::reacts_to<wake_stream>,
     caf::reacts_to<place_returned>, caf::reacts_to<runs_waiting>, caf::reacts_to<run_left_queue>,
-    caf::reacts_to<tick_atom>, caf::reacts_to<drain_atom>>;
+    caf::reacts_to<take_partitions>, caf::reacts_to<taking_over>,
+    caf::reacts_to<release_partitions>, caf::reacts_to<partition_lost>, caf::reacts_to<tick_atom>,
+    caf::reacts_to<drain_atom>>;
 
 /// Due times of passivated and live entities alike.
 struct arm_timer {
@@ -465,6 +516,14 @@ using importer_actor =
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(runledger::append_done)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(runledger::append_batch)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(runledger::group_done)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(runledger::partition_taken)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(runledger::partition_vacated)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(runledger::partition_lost)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(runledger::take_partitions)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(runledger::taking_over)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(runledger::release_partitions)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(runledger::recovery_begins)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(runledger::drop_what_is_not_held)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(runledger::session_mail)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(runledger::dispatch_entry)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(runledger::run_mail)

@@ -9,8 +9,10 @@
 #include <caf/send.hpp>
 #include <caf/typed_event_based_actor.hpp>
 
+#include <algorithm>
 #include <chrono>
 #include <deque>
+#include <list>
 
 namespace runledger {
 
@@ -45,14 +47,12 @@ std::size_t bytes_of(const append_request& request) {
 class gateway final : public ledger_gateway::base {
 public:
   gateway(caf::actor_config& cfg, services_ptr s, std::int64_t watchdog_ms)
-      : ledger_gateway::base(cfg),
-        services_(std::move(s)),
-        watchdog_ms_(watchdog_ms),
-        heads_(services_) {}
+      : ledger_gateway::base(cfg), services_(std::move(s)), watchdog_ms_(watchdog_ms) {}
 
   behavior_type make_behavior() override {
     bouncer_ = system().spawn<bouncer>(caf::actor_cast<ledger_gateway>(this));
-    heads_.start();
+    for (auto partition : services_->partitions.held())
+      write_heads_of(partition);
     tend_heads();
     return {[this](append_batch& batch) {
               queue_.push_back(std::move(batch));
@@ -60,6 +60,11 @@ public:
             },
             [this](flush_atom) { flush(); },
             [this](const group_done& done) { finish(done); },
+            [this](const partition_taken& e) {
+              write_heads_of(e.partition);
+              tend_heads();
+            },
+            [this](partition_vacated& e) { vacate(e.partition, std::move(e.until_done)); },
             [this](tick_atom, std::uint64_t group) { time_out(group); },
             [this](count_atom) {
               counting_ = false;
@@ -77,6 +82,7 @@ public:
     caf::anon_send_exit(bouncer_, caf::exit_reason::user_shutdown);
     queue_.clear();
     appending_.clear();
+    vacated_.clear();
   }
 
 private:
@@ -84,11 +90,14 @@ private:
     std::uint64_t ticket;
     append_sink reply_to;
     std::size_t events;
+    std::uint32_t partition;
+    bool claims;
   };
 
   /// Nothing to append, not even a head that is due.
-  bool idle() const { return queue_.empty() && !heads_.due(); }
-  bool group_is_away() const { return !appending_.empty() || head_is_away_; }
+  bool idle() const { return queue_.empty() && !a_head_is_due(); }
+  bool a_head_is_due() const { return std::ranges::any_of(heads_, &head_writer::due); }
+  bool group_is_away() const { return !appending_.empty() || !heads_away_.empty(); }
 
   void ask_to_flush() {
     if (group_is_away() || idle())
@@ -110,17 +119,26 @@ private:
     if (group_is_away() || idle())
       return;
     std::vector<append_request> group;
-    head_is_away_ = heads_.due();
-    if (head_is_away_) // The first, so that it covers all that stands before it.
-      group.push_back({{heads_.make()}});
+    for (auto& one : heads_) // The first, so that they cover all that stands before them.
+      if (one.due()) {
+        heads_away_.push_back(one.partition());
+        group.push_back({{one.make()}});
+      }
     std::size_t bytes = 0;
     while (!queue_.empty() && group.size() < group_requests_max && bytes < group_bytes_max) {
-      auto& next = queue_.front();
-      bytes += bytes_of(next.request);
-      appending_.push_back({next.ticket, std::move(next.reply_to), next.request.events.size()});
-      group.push_back(std::move(next.request));
+      auto next = std::move(queue_.front());
       queue_.pop_front();
+      if (!may_write(next)) {
+        refuse(next);
+        continue;
+      }
+      bytes += bytes_of(next.request);
+      appending_.push_back({next.ticket, std::move(next.reply_to), next.request.events.size(),
+                            next.partition, next.claims});
+      group.push_back(std::move(next.request));
     }
+    if (group.empty())
+      return ask_to_flush();
     if (planted(bug::answer_before_commit))
       answer_early();
     fail_point("before_append");
@@ -159,21 +177,26 @@ private:
     auto result_at = [&](std::size_t i) {
       return i < done.results.size() ? done.results[i] : append_result{};
     };
-    const std::size_t heads = std::exchange(head_is_away_, false) ? 1 : 0;
-    if (heads > 0) {
-      auto result = result_at(0);
+    const auto heads = std::exchange(heads_away_, {});
+    for (std::size_t i = 0; i < heads.size(); ++i) {
+      auto result = result_at(i);
       events += result.outcome == append_outcome::accepted ? 1 : 0;
-      heads_.wrote(result);
+      if (auto one = heads_of(heads[i]); one != heads_.end())
+        one->wrote(result);
+      notice_loss(heads[i], result);
     }
     for (std::size_t i = 0; i < appending_.size(); ++i) {
-      auto result = result_at(i + heads);
+      auto result = result_at(i + heads.size());
       if (result.outcome == append_outcome::accepted)
         events += appending_[i].events;
+      else if (!appending_[i].claims)
+        notice_loss(appending_[i].partition, result);
       if (!planted(bug::answer_before_commit))
         caf::anon_send(appending_[i].reply_to,
                        append_done{appending_[i].ticket, std::move(result)});
     }
     appending_.clear();
+    vacated_.clear();
     services_->counters.appended_events.fetch_add(events, std::memory_order_relaxed);
     services_->counters.append_groups.fetch_add(1, std::memory_order_relaxed);
     if (auto why = services_->log.failed(); why && !dead_) {
@@ -191,19 +214,70 @@ private:
       delayed_send(this, std::chrono::milliseconds{watchdog_ms_}, tick_atom_v, group_);
   }
 
-  /// Follows the ledger; writes a head that is due, or wakes up when one is.
+  // -- partitions ------------------------------------------------------------------------------
+
+  bool may_write(const append_batch& batch) const {
+    return batch.claims || services_->partitions.holds(batch.partition);
+  }
+
+  void refuse(const append_batch& batch) {
+    caf::anon_send(batch.reply_to, append_done{batch.ticket,
+                                               {append_outcome::rejected, verdict::wrong_epoch,
+                                                "the partition is not held here any more"}});
+  }
+
+  /// Whether the epoch was refused because another process has raised it.
+  void notice_loss(std::uint32_t partition, const append_result& result) {
+    auto& mine = services_->partitions;
+    if (result.outcome != append_outcome::rejected || result.why != verdict::wrong_epoch
+        || !mine.holds(partition)
+        || services_->log.partition_state(partition).epoch == mine.epoch_of(partition))
+      return;
+    mine.give_up(partition);
+    drop_heads_of(partition);
+    caf::anon_send(services_->directory, partition_lost{partition});
+  }
+
+  void vacate(std::uint32_t partition, pending_work until_done) {
+    drop_heads_of(partition);
+    if (group_is_away()) // Something of the partition may be in it; nothing joins it any more.
+      vacated_.push_back(std::move(until_done));
+  }
+
+  std::list<head_writer>::iterator heads_of(std::uint32_t partition) {
+    return std::ranges::find(heads_, partition, &head_writer::partition);
+  }
+  void drop_heads_of(std::uint32_t partition) {
+    if (auto one = heads_of(partition); one != heads_.end())
+      heads_.erase(one);
+  }
+  void write_heads_of(std::uint32_t partition) {
+    drop_heads_of(partition); // Under an earlier claim.
+    if (services_->settings.heads.key)
+      heads_.emplace_back(services_, partition).start();
+  }
+
+  /// Follows the ledger; writes heads that are due, or wakes up when one is.
   void tend_heads() {
     if (group_is_away() || counting_)
       return; // It comes here again.
-    if (heads_.catch_up()) {
+    bool more = false;
+    for (auto& one : heads_)
+      more = one.catch_up() || more;
+    if (more) {
       counting_ = true;
       send(this, count_atom_v);
       return;
     }
-    if (heads_.due())
+    if (a_head_is_due())
       return ask_to_flush();
-    auto wait = heads_.due_in();
-    if (!wait || head_timer_)
+    if (head_timer_)
+      return;
+    std::optional<std::int64_t> wait;
+    for (const auto& one : heads_)
+      if (auto its = one.due_in())
+        wait = std::min(wait.value_or(*its), *its);
+    if (!wait)
       return;
     head_timer_ = true;
     delayed_send(this, std::chrono::milliseconds{*wait}, head_atom_v);
@@ -231,10 +305,11 @@ private:
   std::deque<append_batch> queue_;
   std::vector<writer> appending_; // Of the group at the log; empty: none.
   std::uint64_t group_ = 0;
-  head_writer heads_;
-  bool head_is_away_ = false; // The group at the log begins with a tree head.
-  bool counting_ = false;     // A count message is under way.
-  bool head_timer_ = false;   // So is a head message.
+  std::list<head_writer> heads_;          // Of the partitions that are held; none without a key.
+  std::vector<std::uint32_t> heads_away_; // The group at the log begins with heads of these.
+  std::vector<pending_work> vacated_;     // Who waits for the end of that group.
+  bool counting_ = false;                 // A count message is under way.
+  bool head_timer_ = false;               // So is a head message.
   bool flush_asked_ = false;
   bool watching_ = false;
   bool dead_ = false;

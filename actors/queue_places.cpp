@@ -2,7 +2,8 @@
 
 namespace runledger {
 
-bool queue_places::take(const std::string& workspace, const std::string& run) {
+bool queue_places::take(const std::string& workspace, const std::string& run,
+                        std::uint32_t partition) {
   auto& waiting = workspaces_[workspace];
   if (auto known = waiting.find(run); known != waiting.end()) {
     ++known->second.asking;
@@ -13,7 +14,7 @@ bool queue_places::take(const std::string& workspace, const std::string& run) {
       workspaces_.erase(workspace);
     return false;
   }
-  waiting.emplace(run, place{1, false});
+  waiting.emplace(run, place{1, false, partition});
   ++size_;
   return true;
 }
@@ -31,9 +32,11 @@ void queue_places::give_back(const std::string& workspace, const std::string& ru
     erase(found->second, workspace, known);
 }
 
-void queue_places::wait(const std::string& workspace, const std::string& run) {
+void queue_places::wait(const std::string& workspace, const std::string& run,
+                        std::uint32_t partition) {
   auto [at, fresh] = workspaces_[workspace].try_emplace(run);
   at->second.waits = true;
+  at->second.partition = partition;
   if (fresh)
     ++size_;
 }
@@ -44,6 +47,13 @@ void queue_places::leave(const std::string& workspace, const std::string& run) {
     return;
   if (auto known = found->second.find(run); known != found->second.end())
     erase(found->second, workspace, known);
+}
+
+void queue_places::leave_partition(std::uint32_t partition) {
+  for (auto& [name, waiting] : workspaces_)
+    size_ -=
+        std::erase_if(waiting, [&](const auto& one) { return one.second.partition == partition; });
+  std::erase_if(workspaces_, [](const auto& one) { return one.second.empty(); });
 }
 
 bool queue_places::full(const std::string& workspace) const {

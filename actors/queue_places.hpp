@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <string>
 #include <unordered_map>
 
@@ -15,13 +16,16 @@ public:
 
   /// Takes a place for a request that may be accepted; give_back() or leave() follows. False: none
   /// is left. Requests for one run (the same key, twice at once) share its place.
-  [[nodiscard]] bool take(const std::string& workspace, const std::string& run);
+  [[nodiscard]] bool take(const std::string& workspace, const std::string& run,
+                          std::uint32_t partition = 0);
   /// The request was not accepted, or was known before.
   void give_back(const std::string& workspace, const std::string& run);
   /// The run waits whatever the bound: it was accepted already. Saying so again changes nothing.
-  void wait(const std::string& workspace, const std::string& run);
+  void wait(const std::string& workspace, const std::string& run, std::uint32_t partition = 0);
   /// It got a worker, or will never want one.
   void leave(const std::string& workspace, const std::string& run);
+  /// The partition went to another process, and its runs with it.
+  void leave_partition(std::uint32_t partition);
 
   /// Whether nothing new is taken.
   bool full(const std::string& workspace) const;
@@ -33,6 +37,7 @@ private:
   struct place {
     std::size_t asking = 0; ///< Requests, those that were accepted included.
     bool waits = false;
+    std::uint32_t partition = 0; ///< Of the run.
   };
   using places = std::unordered_map<std::string, place>;
 

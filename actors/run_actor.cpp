@@ -85,7 +85,7 @@ public:
     recover();
     return {[this](run_mail& mail) { receive(std::move(mail)); },
             [this](const append_done& done) { on_append_done(done); },
-            [this](leave_atom) { leave(); }};
+            [this](leave_atom) { leave(); }, [this](yield_atom) { yield(); }};
   }
 
   const char* name() const override { return "run"; }
@@ -623,6 +623,13 @@ private:
     for (auto& one : run::recover(state_))
       std::visit([&](auto& effect) { perform(none, effect); }, one);
     rest();
+  }
+
+  /// What runs is cut off. The next holder of the partition finds the attempt under way and lost,
+  /// which costs the run nothing.
+  bool vacate() {
+    let_go(false);
+    return true;
   }
 
   void leave() {

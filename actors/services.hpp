@@ -1,8 +1,8 @@
 #pragma once
 
 #include "actors/interfaces.hpp"
+#include "actors/owned_partitions.hpp"
 #include "actors/work_folders.hpp"
-#include "events/partition.hpp"
 
 #include <caf/send.hpp>
 
@@ -37,10 +37,12 @@ struct services {
         ids(id_generator),
         view_lag(parts.view_lag),
         on_fatal(parts.on_fatal),
+        on_lost(parts.on_lost),
         warn(std::move(to_operator)),
-        folders(work_root(settings.data_dir), [this](std::string path) {
-          caf::anon_send(importer, remove_folder{std::move(path)});
-        }) {}
+        folders(
+            work_root(settings.data_dir),
+            [this](std::string path) { caf::anon_send(importer, remove_folder{std::move(path)}); }),
+        partitions(parts.log.partition_names()) {}
 
   engine_settings settings;
   event_log& log;
@@ -50,11 +52,11 @@ struct services {
   id_source& ids; ///< Actors' thread only.
   std::function<std::uint64_t()> view_lag;
   std::function<void(std::string)> on_fatal;
+  std::function<void(std::uint32_t)> on_lost;
   std::function<void(std::string_view)> warn; ///< One line for the operator's log.
   work_folders folders;                       ///< Actors' thread only.
-  partition_claim claim;                      ///< As it was taken at the start.
-  std::uint64_t epoch = 0;                    ///< The claim's.
-  std::string ledger_id;                      ///< The claim's.
+  owned_partitions partitions;                ///< What is held here.
+  std::string ledger_id;                      ///< Once a partition was taken.
   engine_counters counters;
 
   ledger_gateway gateway;

@@ -36,7 +36,7 @@ public:
               take(std::move(mail));
             },
             [this](const append_done& done) { on_append_done(done); },
-            [this](leave_atom) { leave(); }};
+            [this](leave_atom) { leave(); }, [this](yield_atom) { yield(); }};
   }
 
   const char* name() const override { return "session"; }
@@ -146,6 +146,7 @@ private:
     if (waiting.runs.empty())
       return;
     waiting.workspace = state_.workspace;
+    waiting.session = id_;
     caf::anon_send(services_->directory, std::move(waiting));
   }
 
@@ -267,8 +268,8 @@ private:
 
   void refuse(session_mail& mail, errc code, const read_error* damage) {
     mail.place.reset(); // Before a successor reads what became of the turn.
-    mail.accepted(refusal_of(code, damage));
-    mail.changed(refusal_of(code, damage));
+    mail.accepted(refusal_for(code, damage));
+    mail.changed(refusal_for(code, damage));
     if (damage == nullptr
         && session::open(state_)) // What was not written is found again by looking at the state.
       caf::anon_send(services_->timers,
@@ -301,6 +302,8 @@ private:
     if (auto accepting = accepting_of(*turn)) {
       constexpr std::size_t carried_bytes_max = 4096; // A long queue must not hold long inputs.
       entry.accepted_offset = accepting->offset;
+      // Offsets of several partitions do not compare.
+      entry.accepted_ms = services_->partitions.count() > 1 ? to_ms(accepting->event.time) : 0;
       if (accepting->event.data.size() <= carried_bytes_max) {
         auto known = accepted_.find(turn->run.value);
         entry.fact = known != accepted_.end() ? known->second.first : decode_accepted(*accepting);
@@ -351,6 +354,8 @@ private:
       caf::anon_send(services_->directory,
                      entity_idle{stream_, state_.at == session::phase::terminated});
   }
+
+  bool vacate() { return true; }
 
   void leave() {
     if (broken_)

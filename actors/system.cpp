@@ -4,15 +4,16 @@
 #include "actors/dispatcher_actor.hpp"
 #include "actors/importer_actor.hpp"
 #include "actors/ledger_gateway_actor.hpp"
+#include "actors/partition_taker.hpp"
 #include "actors/timer_wheel.hpp"
 #include "events/node.hpp"
 #include "events/partition.hpp"
 
 #include <caf/actor_system.hpp>
 #include <caf/actor_system_config.hpp>
-#include <caf/event_based_actor.hpp>
 #include <caf/send.hpp>
 
+#include <numeric>
 #include <stdexcept>
 
 namespace runledger {
@@ -22,22 +23,38 @@ void configure(caf::actor_system_config& cfg, std::size_t threads) {
   cfg.set("scheduler.max-threads", threads);
 }
 
+namespace {
+
+/// Where another process holds the node's stream, it stays as it is for now.
+void register_key(services& s) {
+  const auto own = node_stream_of(s.settings.node);
+  const auto home = s.partitions.home_of(own, own.value);
+  if (!s.settings.heads.key || !home || !s.partitions.holds(*home))
+    return;
+  auto known = node::ensure_registered(s.log, s.partitions.claim_of(*home), s.settings.node,
+                                       s.settings.heads.key->public_part(), s.clock);
+  if (!known)
+    throw std::runtime_error(known.error().detail);
+}
+
+} // namespace
+
 services_ptr start_actors(caf::actor_system& sys, engine_settings settings,
                           const engine_parts& parts, id_source& ids,
                           std::function<void(std::string_view)> warn) {
-  auto claim = take_partition(parts.log, 0, settings.node, parts.clock, ids);
-  if (!claim)
-    throw std::runtime_error(claim.error().detail);
-  if (settings.heads.key) {
-    auto known = node::ensure_registered(parts.log, *claim, settings.node,
-                                         settings.heads.key->public_part(), parts.clock);
-    if (!known)
-      throw std::runtime_error(known.error().detail);
-  }
+  std::vector<std::uint32_t> wanted(parts.log.partition_count());
+  std::iota(wanted.begin(), wanted.end(), 0U);
+  if (settings.partitions)
+    wanted = *settings.partitions;
   auto s = std::make_shared<services>(std::move(settings), parts, ids, std::move(warn));
-  s->claim = *claim;
-  s->epoch = claim->epoch;
-  s->ledger_id = claim->ledger;
+  for (auto partition : wanted) {
+    auto claim = take_partition(s->log, partition, s->settings.node, s->clock, ids);
+    if (!claim)
+      throw std::runtime_error(claim.error().detail);
+    s->partitions.take(*claim);
+    s->ledger_id = claim->ledger;
+  }
+  register_key(*s);
   s->gateway = spawn_ledger_gateway(sys, s);
   s->timers = spawn_timer_wheel(sys, s);
   s->importer = spawn_importer(sys, s);
@@ -46,44 +63,11 @@ services_ptr start_actors(caf::actor_system& sys, engine_settings settings,
   return s;
 }
 
-namespace {
-
-constexpr std::size_t recovery_page = 500;
-
-/// Wakes a page, then gives way to the actors that it woke.
-void recover_page(caf::event_based_actor* self, const services_ptr& s, const std::string& after,
-                  recovery_hold& hold) {
-  auto page = s->log.unfinished(0, stream_id{after}, recovery_page);
-  if (!page) {
-    s->warn("unfinished work cannot be listed: " + page.error().detail);
-    self->delayed_send(self, std::chrono::seconds{1}, after);
-    return;
-  }
-  for (const auto& one : *page) {
-    if (kind_of(one.stream) == stream_kind::run)
-      s->folders.keep(run_id{one.stream.value});
-    caf::anon_send(s->directory, wake_stream{one.stream, false, hold});
-  }
-  s->counters.recovered_streams.fetch_add(page->size(), std::memory_order_relaxed);
-  if (page->size() == recovery_page)
-    self->send(self, page->back().stream.value);
-  else {
+void start_recovery(caf::actor_system& sys, services_ptr s) {
+  recover(sys, s, s->partitions.held(), [s] {
     s->folders.remove_left();
     s->counters.recovered.store(true);
-    hold.reset();
-    self->quit();
-  }
-}
-
-} // namespace
-
-void start_recovery(caf::actor_system& sys, services_ptr s) {
-  auto hold = std::make_shared<const recovery_under_way>(s->dispatcher);
-  auto recovery = sys.spawn([s, hold](caf::event_based_actor* self) -> caf::behavior {
-    return {
-        [self, s, hold](const std::string& after) mutable { recover_page(self, s, after, hold); }};
   });
-  caf::anon_send(recovery, std::string{});
 }
 
 void stop_actors(const services_ptr& s) {

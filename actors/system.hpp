@@ -13,9 +13,9 @@ namespace runledger {
 /// with many actors on few threads), `threads` of them.
 void configure(caf::actor_system_config& cfg, std::size_t threads);
 
-/// Takes the ledger's partition and starts every actor, in order. The engine and the simulation
-/// both start here. Throws std::runtime_error with a sentence for the operator if the partition
-/// cannot be taken.
+/// Takes the ledger's partitions (settings.partitions) and starts every actor, in order. The engine
+/// and the simulation both start here. Throws std::runtime_error with a sentence for the operator
+/// if one of them cannot be taken.
 services_ptr start_actors(caf::actor_system& sys, engine_settings settings,
                           const engine_parts& parts, id_source& ids,
                           std::function<void(std::string_view)> warn);

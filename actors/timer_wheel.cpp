@@ -51,7 +51,7 @@ private:
       auto stream = due_.begin()->second;
       due_.erase(due_.begin());
       due_of_.erase(stream);
-      caf::anon_send(services_->directory, wake_stream{stream_id{stream}, true, {}});
+      caf::anon_send(services_->directory, wake_stream{stream_id{stream}, true, {}, {}});
     }
     schedule();
   }

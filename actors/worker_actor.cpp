@@ -358,7 +358,8 @@ private:
     return true;
   }
   void after_commit(const record_ptr&) {}
-  void break_off() { load(); } // What runs in the slot goes on.
+  void break_off() { load(); }   // What runs in the slot goes on.
+  bool vacate() { return true; } // Never asked: it belongs to this server, not to a partition.
   void settle(worker_report&) {}
   void refuse(worker_report&, errc, const read_error*) {}
   workspace_id workspace_of(const worker_report&) const { return workspace_id{"system"}; }

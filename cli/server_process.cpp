@@ -249,7 +249,10 @@ void server_process::start_engine() {
       *host_,
       clock_,
       [this] { return views_->lag(); },
-      [this](const std::string& why) { http::net::post(io_, [this, why] { fail(why); }); }};
+      [this](const std::string& why) { http::net::post(io_, [this, why] { fail(why); }); },
+      [](std::uint32_t partition) {
+        spdlog::critical("partition {} was claimed by another process", partition);
+      }};
   engine_ = std::make_unique<engine>(engine_settings_from(), std::move(parts));
   context_->actors = engine_.get();
   refusals_.record_with([this](record_refusal_request ask, answer<refusal_recorded> to) {

@@ -47,6 +47,8 @@ constexpr row rows[] = {
      "Whether the request took effect is not known; the same Idempotency-Key finds out."},
     {errc::ledger_corrupt, fault::ledger_corrupt, "ledger_corrupt", "A stored record is damaged."},
     {errc::draining, fault::not_ready, "draining", "The server is about to end."},
+    {errc::not_owner, fault::not_ready, "not_owner",
+     "Another server has this part of the ledger; nothing was changed."},
 };
 
 /// `/a/b~1c/0` as places below `body.initial_state`.

@@ -7,7 +7,7 @@ namespace {
 /// Answers after which the same question makes sense.
 bool undecided(errc code) {
   return code == errc::outcome_unknown || code == errc::ledger_unavailable
-         || code == errc::queue_full || code == errc::draining;
+         || code == errc::queue_full || code == errc::draining || code == errc::not_owner;
 }
 
 std::string_view word(intent::kind what) {

@@ -29,6 +29,14 @@ bool is_terminal(const run::event& fact) {
          || std::holds_alternative<run::cancelled>(fact);
 }
 
+/// The topic by the stream's name, from the table in docs/events.md.
+std::string topic_in_docs(const std::string& stream) {
+  for (const char* prefix : {"sess_", "run_"})
+    if (stream.starts_with(prefix))
+      return "runs";
+  return stream.starts_with("wrk_") ? "workers" : "catalog";
+}
+
 /// Failures that no harness is to blame for.
 bool limit_code(const std::string& code) {
   static const std::set<std::string> codes{"timeout", "cost_limit_exceeded", "step_limit_exceeded",
@@ -75,10 +83,16 @@ bool oracle::holds(const envelope& e) const {
 }
 
 void oracle::catch_up() {
-  auto raw = disk_.raw(0, seen_);
+  for (std::uint32_t p = 0; p < partitions_.size(); ++p)
+    catch_up(p);
+}
+
+void oracle::catch_up(std::uint32_t partition) {
+  auto& seen = partitions_[partition].seen;
+  auto raw = disk_.raw(partition, seen);
   if (raw.empty())
     return;
-  auto taken = disk_.read_partition(0, static_cast<std::int64_t>(seen_), raw.size());
+  auto taken = disk_.read_partition(partition, static_cast<std::int64_t>(seen), raw.size());
   if (!taken)
     return complain("the partition cannot be read");
   auto next = taken->begin();
@@ -86,29 +100,40 @@ void oracle::catch_up() {
     bool log_took_it = next != taken->end() && *next == r;
     if (log_took_it)
       ++next;
-    auto broken = broken_rule(*r);
+    auto broken = broken_rule(*r, partition);
     if (broken.empty() != log_took_it)
       return wrong(*r, log_took_it ? "the ledger accepted it, although " + std::string{broken}
                                    : "the ledger skipped it, and it breaks no rule");
     if (log_took_it)
       take(*r);
-    ++seen_;
+    ++seen;
   }
 }
 
+bool oracle::lives_in(const envelope& e, std::uint32_t partition) const {
+  const auto& here = disk_.partition_name(partition);
+  if (e.stream.value.starts_with("part_"))
+    return e.stream.value == "part_" + here.topic + '_' + std::to_string(here.number);
+  return (here.topic == "ledger" || here.topic == topic_in_docs(e.stream.value))
+         && partition_for(e.partition_key, here.count) == here.number;
+}
+
 /// Rules 1 to 3 of the ledger, for one partition: the one that the record breaks; empty: none.
-std::string_view oracle::broken_rule(const record& r) const {
+std::string_view oracle::broken_rule(const record& r, std::uint32_t partition) const {
   const auto& e = r.event;
   auto copy = e;
   seal(copy);
   if (copy.datahash != e.datahash || copy.eventhash != e.eventhash)
     return "its hashes are not those of its content";
   if (is_type(r, "partition.opened") || is_type(r, "partition.claimed")) {
-    if (auto broken = broken_claim_rule(r); !broken.empty() || is_type(r, "partition.opened"))
+    auto broken = broken_claim_rule(r, partition);
+    if (!broken.empty() || is_type(r, "partition.opened"))
       return broken;
-  } else if (r.epoch != epoch_) {
+  } else if (r.epoch != partitions_[partition].epoch) {
     return "its writer does not have the partition";
   }
+  if (!lives_in(e, partition))
+    return "its stream lives in another partition";
   const auto* s = find(e.stream);
   if (e.seq != (s != nullptr ? s->hashes.size() : 0) + 1)
     return "its seq is not the next one";
@@ -123,13 +148,14 @@ std::string_view oracle::broken_rule(const record& r) const {
   return {};
 }
 
-std::string_view oracle::broken_claim_rule(const record& r) const {
-  if (r.event.stream.value != "part_ledger_0")
+std::string_view oracle::broken_claim_rule(const record& r, std::uint32_t partition) const {
+  const auto& now = partitions_[partition];
+  if (!r.event.stream.value.starts_with("part_") || !lives_in(r.event, partition))
     return "it speaks of another partition";
   if (is_type(r, "partition.opened"))
-    return !opened_ && r.event.seq == 1 && r.epoch == 0 ? "" : "the partition exists";
-  auto says = r.event.data.find("\"epoch\":" + std::to_string(epoch_ + 1)) != std::string::npos;
-  return says && r.epoch == epoch_ + 1 ? "" : "its claim is not the next one";
+    return !now.opened && r.event.seq == 1 && r.epoch == 0 ? "" : "the partition exists";
+  auto says = r.event.data.find("\"epoch\":" + std::to_string(now.epoch + 1)) != std::string::npos;
+  return says && r.epoch == now.epoch + 1 ? "" : "its claim is not the next one";
 }
 
 template <class Traits, class State>
@@ -170,10 +196,11 @@ void oracle::take(const record& r) {
   s.time = e.time;
   s.hashes.push_back(e.eventhash);
   ++events_;
+  auto& here = partitions_[r.partition];
   if (is_type(r, "partition.opened"))
-    opened_ = true;
+    here.opened = true;
   if (is_type(r, "partition.claimed"))
-    epoch_ = r.epoch;
+    here.epoch = r.epoch;
   switch (kind_of(e.stream)) {
     case stream_kind::run:
       fold<run_traits, run::state>(s, r);
@@ -206,7 +233,7 @@ void oracle::take(const record& r) {
       break;
   }
   if (kind_of(e.stream) != stream_kind::partition)
-    tree_.add(e.eventhash);
+    here.tree.add(e.eventhash);
   if (on_event)
     on_event(r);
 }
@@ -221,22 +248,26 @@ void oracle::take_key(const record& r) {
 
 /// A head may land late, behind events that it does not cover.
 void oracle::check_tree_head(const record& r) {
-  if (auto opened = read_opened(r.event.data))
-    ledger_ = opened->ledger;
+  auto& here = partitions_[r.partition];
+  if (auto opened = read_opened(r.event.data)) {
+    here.ledger = opened->ledger;
+    if (here.ledger != partitions_.front().ledger)
+      return wrong(r, "it is of another ledger than the first partition");
+  }
   if (!is_type(r, tree_head::name))
     return;
   auto fact = decode<partition_event>(r.event);
-  auto head = signed_head_of(r.event, ledger_);
+  auto head = signed_head_of(r.event, here.ledger);
   if (!fact || !head || !tree_of(std::get<tree_head>(*fact)))
     return wrong(r, "its size, root and frontier do not fit together");
-  if (head->tree_size > tree_.size())
+  if (head->tree_size > here.tree.size())
     return wrong(r, "it covers more events than there are");
-  if (head->root != tree_.root(head->tree_size))
+  if (head->root != here.tree.root(head->tree_size))
     return wrong(r, "its root is not that of the events before it");
   const auto& keys = node_keys_[node_stream_of(head->node).value];
   if (std::ranges::none_of(keys, [&](const auto& key) { return is_signed_by(*head, key); }))
     return wrong(r, "no key that its node has registered has signed it");
-  signed_ = std::max(signed_, head->tree_size);
+  here.signed_events = std::max(here.signed_events, head->tree_size);
 }
 
 // -- runs --------------------------------------------------------------------------------------

@@ -17,12 +17,12 @@
 
 namespace runledger::sim {
 
-/// Judges the ledger as an outsider: it reads what reached the partition, decides by itself what is
-/// accepted (with a rule written down a second time, not with events/fold), folds the entities, and
-/// checks what must hold after every event. One thread.
+/// Judges the ledger as an outsider: it reads what reached the partitions, decides by itself what
+/// is accepted (with a rule written down a second time, not with events/fold), folds the entities,
+/// and checks what must hold after every event. One thread.
 class oracle {
 public:
-  explicit oracle(const memory_log& disk) : disk_(disk) {}
+  explicit oracle(const memory_log& disk) : disk_(disk), partitions_(disk.partition_count()) {}
 
   /// Takes in what is new. Cheap if nothing is.
   void catch_up();
@@ -51,7 +51,12 @@ public:
   bool holds(const envelope& e) const;
   std::size_t events() const { return events_; }
   /// Accepted events that no tree head covers.
-  std::uint64_t unsigned_events() const { return tree_.size() - signed_; }
+  std::uint64_t unsigned_events() const {
+    std::uint64_t sum = 0;
+    for (const auto& p : partitions_)
+      sum += p.tree.size() - p.signed_events;
+    return sum;
+  }
   /// Every run that was accepted, with its session.
   const std::map<run_id, session_id>& accepted_runs() const { return accepted_runs_; }
   const std::unordered_map<stream_id, stream>& streams() const { return streams_; }
@@ -87,8 +92,20 @@ private:
     bool must_fail_for_cost = false;
   };
 
-  std::string_view broken_rule(const record& r) const;
-  std::string_view broken_claim_rule(const record& r) const;
+  /// Of one partition.
+  struct partition_notes {
+    std::size_t seen = 0;
+    std::uint64_t epoch = 0;
+    bool opened = false;
+    std::string ledger;
+    merkle::tree tree; ///< Over the accepted events but the partition's own.
+    std::uint64_t signed_events = 0;
+  };
+
+  void catch_up(std::uint32_t partition);
+  std::string_view broken_rule(const record& r, std::uint32_t partition) const;
+  std::string_view broken_claim_rule(const record& r, std::uint32_t partition) const;
+  bool lives_in(const envelope& e, std::uint32_t partition) const;
   void take(const record& r);
   void take_key(const record& r);
   void check_tree_head(const record& r);
@@ -104,10 +121,8 @@ private:
   void wrong(const record& r, const std::string& what);
 
   const memory_log& disk_;
-  std::size_t seen_ = 0;
+  std::vector<partition_notes> partitions_;
   std::size_t events_ = 0;
-  std::uint64_t epoch_ = 0;
-  bool opened_ = false;
   std::string problem_;
   std::unordered_map<stream_id, stream> streams_;
   std::map<run_id, run_notes> runs_;
@@ -115,10 +130,7 @@ private:
   std::map<run_id, accepted_turn> turns_;
   std::map<session_id, timestamp> cancelled_;
   std::map<std::string, run_id> keyed_;
-  merkle::tree tree_; ///< Over the accepted events but the partition's own.
-  std::uint64_t signed_ = 0;
   std::map<std::string, std::vector<ed25519::public_key>> node_keys_; ///< By their stream.
-  std::string ledger_;
 };
 
 } // namespace runledger::sim

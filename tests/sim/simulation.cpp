@@ -14,13 +14,22 @@ using std::chrono::seconds;
 constexpr std::int64_t rest_within_ms = 60 * 60 * 1000;
 constexpr std::int64_t patience_with_endless_ms = 120 * 1000;
 
+std::vector<topic_size> topics_of(const test::fault_plan& plan) {
+  if (plan.runs_partitions == 0)
+    return {topic_size{}};
+  return {{"runs", plan.runs_partitions},
+          {"workers", plan.workers_partitions},
+          {"workspaces", plan.workspaces_partitions},
+          {"catalog", plan.catalog_partitions}};
+}
+
 } // namespace
 
 simulation::simulation(std::uint64_t seed)
     : seed_(seed),
       dice_(seed),
       plan_(test::plan_of(seed)),
-      world_(seed),
+      world_(seed, topics_of(plan_)),
       clients_(world_, plan_, test::mix(seed, 3)),
       views_(world_.disk, world_.blobs, world_.judge, world_.settings.data_dir,
              test::mix(seed, 4)) {
@@ -138,6 +147,8 @@ void simulation::meddle() {
     else
       forge();
   }
+  if (plan_.hand_over_permille > 0 && now(plan_.hand_over_permille))
+    hand_over();
   if (now(plan_.kill_permille))
     if (auto* one = living())
       one->host.kill_any();
@@ -179,7 +190,68 @@ void simulation::second_server() {
   if (all_living().size() >= 2)
     return crash_and_start();
   ++crashes_;
+  if (divided() && dice_.coin())
+    world_.settings.partitions = some_partitions();
   world_.start();
+  world_.settings.partitions.reset();
+}
+
+// -- partitions --------------------------------------------------------------------------------
+
+std::vector<std::uint32_t> simulation::some_partitions() {
+  std::vector<std::uint32_t> out;
+  for (std::uint32_t p = 0; p < world_.disk.partition_count(); ++p)
+    if (dice_.percent(40))
+      out.push_back(p);
+  return out;
+}
+
+/// Partitions are given up, taken (perhaps from a server that has them), or claimed by somebody
+/// whom nobody knows.
+void simulation::hand_over() {
+  auto servers = all_living();
+  if (servers.empty())
+    return;
+  auto& server = *dice_.pick(servers);
+  auto which = some_partitions();
+  switch (dice_.below(4)) {
+    case 0:
+      world_.story.note("partitions are released");
+      return world_.release(server, std::move(which));
+    case 1:
+      world_.story.note("partitions are released and taken again");
+      return world_.release(server, which, [this, &server, which] {
+        if (server.alive)
+          world_.take(server, which);
+      });
+    case 2:
+      world_.story.note("partitions are taken");
+      return world_.take(server, std::move(which));
+    default:
+      world_.story.note("a partition is claimed elsewhere");
+      world_.claim_elsewhere(
+          static_cast<std::uint32_t>(dice_.below(world_.disk.partition_count())));
+  }
+}
+
+/// The one server that is left takes what it does not have.
+void simulation::gather() {
+  auto& last = world_.current();
+  constexpr int tries_max = 100;
+  for (int i = 0; i < tries_max; ++i) {
+    std::vector<std::uint32_t> missing;
+    for (std::uint32_t p = 0; p < world_.disk.partition_count(); ++p)
+      if (world_.disk.partition_state(p).epoch != last.actors->partitions.epoch_of(p))
+        missing.push_back(p);
+    if (missing.empty())
+      return;
+    world_.release(last, missing); // What it only believes to have.
+    world_.settle();
+    world_.take(last, missing);
+    world_.settle();
+    world_.advance(milliseconds{100});
+  }
+  world_.judge.complain("the server cannot take all partitions");
 }
 
 /// What a dead server sent arrives after its successor's claim.
@@ -208,8 +280,9 @@ void simulation::forge() {
     return;
   const auto& known = at->second;
   stream_head head{known.hashes.size(), known.hashes.back(), known.partition_key, known.time};
-  auto epoch = world_.disk.partition_state(0).epoch;
-  auto kind = dice_.below(5);
+  const auto home = partition_of(at->first, known.partition_key, world_.disk.partition_names());
+  auto epoch = world_.disk.partition_state(*home).epoch;
+  auto kind = dice_.below(divided() ? 6 : 5);
   if (kind == 0)
     --epoch;
   if (kind == 1)
@@ -228,7 +301,12 @@ void simulation::forge() {
   if (kind == 4)
     forged->event.data += ' ';
   world_.story.note("forged: " + std::to_string(kind));
-  world_.disk.inject({*forged});
+  auto place = *home;
+  if (kind == 5) { // All is right but the partition.
+    place = static_cast<std::uint32_t>((place + 1) % world_.disk.partition_count());
+    forged->epoch = world_.disk.partition_state(place).epoch;
+  }
+  world_.disk.inject({*forged}, place);
 }
 
 // -- clear weather -----------------------------------------------------------------------------
@@ -243,6 +321,8 @@ void simulation::clear_weather() {
   last.port.hold(false);
   while (last.port.held() > 0)
     last.port.end_one(0, append_end::accepted, dice_);
+  if (divided())
+    gather();
   if (!wait_for_rest())
     return;
   clients_.probe(last);

@@ -35,6 +35,10 @@ private:
   void second_server();
   void late_append();
   void forge();
+  bool divided() const { return plan_.runs_partitions > 0; }
+  void hand_over();
+  void gather();
+  std::vector<std::uint32_t> some_partitions();
   void clear_weather();
   bool at_rest();
   bool wait_for_rest();

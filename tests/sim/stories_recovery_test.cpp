@@ -176,9 +176,10 @@ TEST_F(stories_recovery, zombie_is_harmless) {
   EXPECT_THAT(executions(run, "a"), ElementsAre(1, 2));
   EXPECT_THAT(executions(run, "b"), ElementsAre(1));
   EXPECT_EQ(terminal_events(run), 1);
-  EXPECT_TRUE(refused->refused(errc::ledger_unavailable));
-  EXPECT_TRUE(refused_message->refused(errc::ledger_unavailable));
-  EXPECT_TRUE(refused_cancel->refused(errc::ledger_unavailable));
+  EXPECT_TRUE(refused->refused(errc::not_owner));
+  EXPECT_TRUE(refused_message->refused(errc::not_owner));
+  EXPECT_TRUE(refused_cancel->refused(errc::not_owner));
+  EXPECT_THAT(w.lost, ElementsAre(0U));
   EXPECT_GT(zombie.actors->counters.rejected_appends.load(), 0u);
 
   auto taken = start_run(heir, 1, "key");

@@ -21,7 +21,7 @@ payload prompt_of(std::uint64_t number) {
 
 } // namespace
 
-story::story() {
+story::story(const std::vector<topic_size>& topics) : w(1, topics) {
   w.settings.heads.key.reset(); // Stories count what is at the ledger.
   w.out.program_for = [this](std::uint64_t number) { return programs_.at(number); };
   w.out.mishap_for = [this](std::uint64_t number, std::int64_t attempt, std::int64_t) {

@@ -33,7 +33,7 @@ using heard_ptr = std::shared_ptr<heard<T>>;
 /// by number. The oracle and the views watch as they do under a seed.
 class story : public ::testing::Test {
 protected:
-  story();
+  explicit story(const std::vector<topic_size>& topics = {topic_size{}});
   void TearDown() override;
 
   /// The server's first start and an agent with this recipe, after the settings.
@@ -70,7 +70,7 @@ protected:
   std::vector<std::int64_t> executions(const run_id& run, const std::string& key) const;
   std::int64_t terminal_events(const run_id& run) const;
 
-  world w{1};
+  world w;
   watched_views views{w.disk, w.blobs, w.judge, w.settings.data_dir, 1};
   agent_id agent;
 

@@ -83,13 +83,22 @@ void watched_views::reopen() {
 void watched_views::step() {
   if (!dice_.percent(fold_percent))
     return;
-  fold(1 + dice_.below(batch_max));
+  const auto count = disk_.partition_count();
+  const auto partition = count > 1 ? static_cast<std::uint32_t>(dice_.below(count)) : 0;
+  fold(partition, 1 + dice_.below(batch_max));
   if (dice_.between(1, 1000) <= rebuild_permille)
     finish();
 }
 
-bool watched_views::fold(std::size_t batch) {
-  auto records = disk_.read_partition(0, store_->next_offset(0), batch);
+bool watched_views::caught_up() const {
+  for (std::uint32_t p = 0; p < disk_.partition_count(); ++p)
+    if (!disk_.read_partition(p, store_->next_offset(p), 1)->empty())
+      return false;
+  return true;
+}
+
+bool watched_views::fold(std::uint32_t partition, std::size_t batch) {
+  auto records = disk_.read_partition(partition, store_->next_offset(partition), batch);
   if (!records || records->empty())
     return false;
   if (dice_.percent(failing_percent)) {
@@ -104,7 +113,7 @@ bool watched_views::fold(std::size_t batch) {
   }
   if (!apply(*records))
     return false;
-  if (records->size() < batch)
+  if (records->size() < batch && caught_up())
     compare_rows();
   return true;
 }
@@ -124,8 +133,9 @@ bool watched_views::apply(const std::vector<record_ptr>& batch) {
 }
 
 void watched_views::finish() {
-  while (fold(SIZE_MAX)) {
-  }
+  for (std::uint32_t p = 0; p < disk_.partition_count(); ++p)
+    while (fold(p, SIZE_MAX)) {
+    }
   compare_rows();
   if (judge_.problem().empty())
     compare_with_rebuilt();
@@ -181,9 +191,13 @@ void watched_views::compare_session(const session_id& id) {
 
 void watched_views::compare_with_rebuilt() {
   put_empty_views(rebuilt_path_);
-  auto all = disk_.read_partition(0, 0, SIZE_MAX);
   auto fresh = views::view_store::open(rebuilt_path_, views::writing::live);
-  if (!all || !fresh || !(*fresh)->apply(*all))
+  bool built = fresh.has_value();
+  for (std::uint32_t p = 0; built && p < disk_.partition_count(); ++p) {
+    auto all = disk_.read_partition(p, 0, SIZE_MAX);
+    built = all && (*fresh)->apply(*all);
+  }
+  if (!built)
     return complain("cannot be rebuilt");
   auto grown = views::dump(path_), rebuilt = views::dump(rebuilt_path_);
   if (!grown || !rebuilt)

@@ -34,7 +34,8 @@ public:
 private:
   void open();
   /// False: nothing was there to fold.
-  bool fold(std::size_t batch_max);
+  bool fold(std::uint32_t partition, std::size_t batch_max);
+  bool caught_up() const;
   bool apply(const std::vector<record_ptr>& batch);
   void compare_rows();
   void compare_run(const run_id& id);

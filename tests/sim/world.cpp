@@ -1,5 +1,7 @@
 #include "tests/sim/world.hpp"
 
+#include "actors/partition_taker.hpp"
+
 #include <caf/actor_registry.hpp>
 #include <caf/local_actor.hpp>
 #include <caf/send.hpp>
@@ -34,7 +36,8 @@ std::string trace::tail() const {
   return out;
 }
 
-world::world(std::uint64_t seed) : seed_(seed) {
+world::world(std::uint64_t seed, const std::vector<topic_size>& topics)
+    : disk(topics), seed_(seed) {
   settings.data_dir = folder_.path();
   settings.importer_thread = false;
   settings.heads.key = ed25519::private_key::from_seed(sha256("node-1"));
@@ -73,7 +76,11 @@ server& world::start() {
   auto made = std::make_unique<server>(disk, out, clock, test::mix(seed_, number), rude_percent);
   made->number = number;
   story.note("server " + std::to_string(number) + " starts");
-  engine_parts parts{made->port, blobs, made->host, clock, {}, {}};
+  engine_parts parts{made->port, blobs, made->host, clock, {}, {}, {}};
+  parts.on_lost = [this, number](std::uint32_t partition) {
+    story.note("server " + std::to_string(number) + " has lost " + std::to_string(partition));
+    lost.push_back(partition);
+  };
   parts.on_fatal = [this](const std::string& why) { story.note("fatal: " + why); };
   made->actors = start_actors(*system_, settings, parts, made->ids, [this](std::string_view line) {
     story.note("warning: " + std::string{line});
@@ -82,6 +89,36 @@ server& world::start() {
   start_recovery(*system_, made->actors);
   servers_.push_back(std::move(made));
   return *servers_.back();
+}
+
+void world::take(server& which, std::vector<std::uint32_t> partitions, std::function<void()> done) {
+  auto told = [this, number = which.number,
+               done = std::move(done)](const std::vector<take_failure>& failures) {
+    for (const auto& f : failures)
+      story.note("server " + std::to_string(number) + " does not get " + std::to_string(f.partition)
+                 + ": " + f.why.detail);
+    story.note("server " + std::to_string(number) + " has taken what it could");
+    if (done)
+      done();
+  };
+  caf::anon_send(which.directory, take_partitions{std::move(partitions), std::move(told)});
+}
+
+void world::release(server& which, std::vector<std::uint32_t> partitions,
+                    std::function<void()> done) {
+  auto told = [this, number = which.number, done = std::move(done)] {
+    story.note("server " + std::to_string(number) + " has released what it was to");
+    if (done)
+      done();
+  };
+  caf::anon_send(which.directory,
+                 release_partitions{std::move(partitions), after_the_last(std::move(told))});
+}
+
+void world::claim_elsewhere(std::uint32_t partition) {
+  test::seeded_ids ids{test::mix(seed_, 1000 + partition)};
+  if (auto claim = take_partition(disk, partition, "elsewhere", clock, ids); !claim)
+    judge.complain("the partition cannot be claimed: " + claim.error().detail);
 }
 
 std::vector<std::vector<append_request>> world::crash(server& which) {

@@ -56,7 +56,7 @@ void ask(const server& to, Request request, answer<Answer> reply) {
 /// unless one of the functions is called. One thread.
 class world {
 public:
-  explicit world(std::uint64_t seed);
+  explicit world(std::uint64_t seed, const std::vector<topic_size>& topics = {topic_size{}});
   ~world();
   world(const world&) = delete;
   world& operator=(const world&) = delete;
@@ -67,13 +67,21 @@ public:
 
   test::manual_clock clock;
   memory_log disk;
+  std::vector<std::uint32_t> lost; ///< Partitions, as servers heard of it.
   test::memory_blob_store blobs;
   outside out;
   oracle judge{disk};
   trace story;
 
-  /// Starts a server and its recovery. Earlier ones that are alive become zombies.
+  /// Starts a server and its recovery. It takes settings.partitions, by default all of them;
+  /// earlier servers that are alive become zombies there.
   server& start();
+  /// The server is asked to take or release partitions; `done` may be empty.
+  void take(server& which, std::vector<std::uint32_t> partitions, std::function<void()> done = {});
+  void release(server& which, std::vector<std::uint32_t> partitions,
+               std::function<void()> done = {});
+  /// Somebody else claims the partition, and does nothing with it.
+  void claim_elsewhere(std::uint32_t partition);
   /// The server dies at once. Gives the appends that it had under way.
   std::vector<std::vector<append_request>> crash(server& which);
   std::vector<std::unique_ptr<server>>& servers() { return servers_; }

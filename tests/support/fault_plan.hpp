@@ -23,6 +23,10 @@ struct fault_plan {
   // The ledger.
   std::int64_t hold_percent = 50;
   std::int64_t fault_percent = 10; ///< Of the appends that were held.
+  /// Partitions of each topic; 0 runs: the ledger is not divided.
+  std::uint32_t runs_partitions = 0, workers_partitions = 1, workspaces_partitions = 1,
+                catalog_partitions = 1;
+  std::int64_t hand_over_permille = 0; ///< Partitions are released, taken and lost.
   // The harnesses.
   std::int64_t rude_percent = 20;
 };
@@ -54,6 +58,14 @@ inline fault_plan plan_of(std::uint64_t seed) {
   p.hold_percent = 25 * d.between(0, 4);
   p.fault_percent = d.percent(60) ? d.between(1, 40) : 0;
   p.rude_percent = d.percent(60) ? d.between(5, 60) : 0;
+  if (d.percent(50)) {
+    auto some = [&] { return static_cast<std::uint32_t>(d.between(1, 3)); };
+    p.runs_partitions = some();
+    p.workers_partitions = some();
+    p.workspaces_partitions = some();
+    p.catalog_partitions = some();
+    p.hand_over_permille = d.percent(75) ? d.between(2, 30) : 0;
+  }
   return p;
 }
 

@@ -42,7 +42,8 @@ protected:
     config_.set("scheduler.policy", caf::atom("testing"));
     system_ = std::make_unique<caf::actor_system>(config_);
     coordinator_ = &dynamic_cast<caf::scheduler::test_coordinator&>(system_->scheduler());
-    epoch_ = take_partition(log_, 0, "node-1", clock_, ids_)->epoch;
+    const auto claim = *take_partition(log_, 0, "node-1", clock_, ids_);
+    epoch_ = claim.epoch;
     views_at_ = log_.end_offset(0);
     engine_settings settings;
     settings.max_view_lag = lag_max;
@@ -52,8 +53,10 @@ protected:
         harness_,
         clock_,
         [this] { return static_cast<std::uint64_t>(log_.end_offset(0) - views_at_); },
+        {},
         {}};
     services_ = std::make_shared<services>(settings, parts, ids_, [](std::string_view) {});
+    services_->partitions.take(claim);
     gateway_ = spawn_ledger_gateway(*system_, services_);
     sink_ = system_->spawn([this]() -> append_sink::behavior_type {
       return {[this](const append_done& done) { done_.push_back(done); }};

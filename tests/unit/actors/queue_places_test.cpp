@@ -94,4 +94,22 @@ TEST(HeldPlace, ComesBackUnlessItIsKept) {
   EXPECT_EQ(given_back, 2);
 }
 
+// Goal: with a partition go the places of its runs, in all workspaces, and no others; what is given
+// back later changes nothing.
+TEST(queue_places, leave_with_their_partition) {
+  queue_places places{2};
+  ASSERT_TRUE(places.take("a", "run_1", 1));
+  ASSERT_TRUE(places.take("a", "run_2", 2));
+  places.wait("b", "run_3", 1);
+  EXPECT_TRUE(places.full("a"));
+  places.leave_partition(1);
+  EXPECT_EQ(places.size(), 1U);
+  EXPECT_FALSE(places.full("a"));
+  EXPECT_TRUE(places.holds("a", "run_2"));
+  EXPECT_FALSE(places.holds("b", "run_3"));
+  places.give_back("a", "run_1");
+  places.leave("b", "run_3");
+  EXPECT_EQ(places.size(), 1U);
+}
+
 } // namespace runledger
