@@ -37,6 +37,7 @@ bool head_writer::catch_up() {
   auto now = now_ms(); // Which may have gone back.
   uncovered_since_ = std::min(uncovered_since_, now);
   not_before_ = std::min(not_before_, now + retry_after_ms);
+  look_again_ = std::min(look_again_, now + retry_after_ms);
   auto before = keeper_->uncovered();
   bool more = keeper_->advance(events_at_a_time);
   auto heads = keeper_->take_heads();
@@ -44,7 +45,10 @@ bool head_writer::catch_up() {
     uncovered_since_ = now;
   if (!heads.empty())
     write_lines(std::move(heads));
-  registered_ = registered_ || (keeper_->uncovered() > 0 && is_registered());
+  if (!registered_ && keeper_->uncovered() > 0 && now >= look_again_) {
+    registered_ = is_registered();
+    look_again_ = now + retry_after_ms;
+  }
   if (keeper_->failed())
     warn_once("no tree heads are written any more: " + *keeper_->failed());
   return more;
@@ -97,8 +101,10 @@ void head_writer::wrote(const append_result& result) {
 }
 
 std::optional<std::int64_t> head_writer::due_in() const {
-  if (!keeper_ || lost_ || !registered_ || keeper_->failed() || keeper_->uncovered() == 0)
+  if (!keeper_ || lost_ || keeper_->failed() || keeper_->uncovered() == 0)
     return std::nullopt;
+  if (!registered_)
+    return std::clamp<std::int64_t>(look_again_ - now_ms(), 0, retry_after_ms);
   auto interval = services_->settings.heads.interval_ms;
   auto by_age = std::clamp<std::int64_t>(uncovered_since_ + interval - now_ms(), 0, interval);
   auto retry = std::clamp<std::int64_t>(not_before_ - now_ms(), 0, retry_after_ms);

@@ -43,7 +43,8 @@ private:
   std::uint32_t partition_;
   std::optional<tree_keeper> keeper_;
   std::optional<tree_head_files> files_;
-  bool registered_ = false; ///< The ledger knows the node's key: from then on there are heads.
+  bool registered_ = false;     ///< The ledger knows the node's key: from then on there are heads.
+  std::int64_t look_again_ = 0; ///< Until then, whether it does.
   bool files_behind_ = true;
   bool lost_ = false;                ///< The partition: another process has claimed it.
   std::int64_t uncovered_since_ = 0; ///< Milliseconds since 1970.

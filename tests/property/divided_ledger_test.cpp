@@ -61,7 +61,7 @@ partition_claim claim_of(const event_log& log, std::uint32_t partition) {
           {last.seq, last.eventhash, last.partition_key, last.time}};
 }
 
-/// A head over everything in each partition.
+/// A head over everything in each partition that holds anything.
 std::vector<signed_tree_head> sign_all(event_log& log, const wall_clock& clock) {
   const auto home = partition_of(node_stream_of("node-1"), "node/node-1", log.partition_names());
   EXPECT_TRUE(node::ensure_registered(log, claim_of(log, *home), "node-1",
@@ -72,6 +72,8 @@ std::vector<signed_tree_head> sign_all(event_log& log, const wall_clock& clock) 
     keeper.start();
     while (keeper.advance(10'000)) {
     }
+    if (keeper.uncovered() == 0)
+      continue; // Nothing has this partition's topic and number.
     log.append(
         {append_request{{keeper.make_head("node-1", signing_key(), clock.now())}}},
         [](const auto& results) { EXPECT_EQ(results.at(0).outcome, append_outcome::accepted); });
@@ -119,12 +121,13 @@ TEST(divided_ledger, is_verified) {
   auto sound = replay::verify(log, options);
   EXPECT_EQ(sound.found, 0U) << (sound.found > 0 ? sound.findings[0].what : "");
   EXPECT_EQ(sound.claims, log.partition_count());
-  EXPECT_EQ(sound.tree_heads, log.partition_count());
-  EXPECT_EQ(sound.kept_matched, log.partition_count());
+  ASSERT_GE(heads.size(), 4U); // Three of runs, and the node's.
+  EXPECT_EQ(sound.tree_heads, heads.size());
+  EXPECT_EQ(sound.kept_matched, heads.size());
   EXPECT_EQ(sound.unsigned_events, 0U);
 
   options.trusted = {ed25519::private_key::from_seed(sha256("another")).public_part()};
-  EXPECT_GE(replay::verify(log, options).found, std::uint64_t{log.partition_count()});
+  EXPECT_GE(replay::verify(log, options).found, heads.size());
   options.trusted.clear();
   log.damage(stream_of(life.runs.begin()->first), 1);
   const auto broken = replay::verify(log, options);
