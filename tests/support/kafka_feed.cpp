@@ -267,8 +267,8 @@ std::string kcat_line(const placed_record& r) {
 
 feed_fold::partition& feed_fold::at(const std::string& topic, std::uint32_t number) {
   auto [found, fresh] = partitions_.try_emplace({topic, number});
-  if (fresh)
-    found->second.head.partition = number;
+  if (fresh) // The fold knows topics without their prefix.
+    found->second.head = head_of_empty(number, {topic.substr(topic.rfind('.') + 1), number, 1});
   return found->second;
 }
 
