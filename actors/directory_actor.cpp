@@ -4,6 +4,7 @@
 #include "actors/entity_host.hpp"
 #include "actors/entity_traits.hpp"
 #include "actors/partition_taker.hpp"
+#include "actors/queue_actor.hpp"
 #include "actors/queue_places.hpp"
 #include "actors/request_home.hpp"
 #include "actors/run_actor.hpp"
@@ -42,6 +43,7 @@ public:
             [this](to_run& m) { pass_on(m.id, std::move(m.mail)); },
             [this](to_agent& m) { deliver(m.id, std::move(m.mail)); },
             [this](to_workspace& m) { deliver(m.id, std::move(m.mail)); },
+            [this](to_queue& m) { deliver(m.id, std::move(m.mail)); },
             [this](const entity_idle& e) { on_idle(e); },
             [this](const entity_left& e) { on_left(e); },
             [this](const entity_broken& e) { on_broken(e); },
@@ -72,6 +74,7 @@ public:
     keys_.stop_all();
     workspaces_.stop_all();
     audits_.stop_all();
+    queues_.stop_all();
   }
 
 private:
@@ -333,6 +336,15 @@ private:
               [&] { return spawn_audit(system(), services_, id); });
   }
 
+  void on(attach_worker_request& ask, answer<attached_worker>& to) {
+    if (draining_)
+      return to.refuse(errc::draining, "The server is about to end.");
+    auto stream = queue_stream_of(ask.context.workspace, ask.queue);
+    queue_message mail;
+    mail.body = std::make_shared<attach_worker>(attach_worker{std::move(ask), std::move(to)});
+    deliver(stream, std::move(mail));
+  }
+
   // -- names to ids ----------------------------------------------------------------------------
 
   struct known_names {
@@ -432,6 +444,11 @@ private:
     hand_over(workspaces_, stream.value, home_of(stream.value), std::move(mail),
               [&] { return spawn_workspace(system(), services_, id); });
   }
+  void deliver(const stream_id& queue, queue_message mail) {
+    hand_over(queues_, queue.value, home_of(queue.value), std::move(mail),
+              [&] { return spawn_queue(system(), services_, queue); });
+    count();
+  }
   void deliver_names(const workspace_id& of, names_mail mail) {
     auto stream = names_stream_of(of);
     hand_over(names_, stream.value, home_of(stream.value), std::move(mail),
@@ -458,6 +475,8 @@ private:
         deliver(run_id{e.stream.value}, std::move(mail), e.partition);
         return;
       }
+      case stream_kind::queue:
+        return deliver(e.stream, queue_message{});
       default:
         return; // Nothing else has unfinished work.
     }
@@ -483,6 +502,8 @@ private:
       case stream_kind::key:
         return f(keys_,
                  [this, &stream] { return spawn_key(system(), services_, key_id{stream.value}); });
+      case stream_kind::queue:
+        return f(queues_, [this, &stream] { return spawn_queue(system(), services_, stream); });
       case stream_kind::names:
       case stream_kind::audit:
       case stream_kind::workspace: {
@@ -610,6 +631,7 @@ private:
     yield(keys_);
     yield(workspaces_);
     yield(audits_);
+    yield(queues_);
     places_.leave_partition(partition);
     count_waiting();
     caf::anon_send(services_->dispatcher, drop_what_is_not_held{});
@@ -635,7 +657,7 @@ private:
   void count() {
     services_->counters.live_actors.store(sessions_.size() + runs_.size() + agents_.size()
                                               + names_.size() + keys_.size() + workspaces_.size()
-                                              + audits_.size(),
+                                              + audits_.size() + queues_.size(),
                                           std::memory_order_relaxed);
   }
 
@@ -647,6 +669,7 @@ private:
   entity_host<key_actor, key_mail> keys_;
   entity_host<workspace_actor, workspace_mail> workspaces_;
   entity_host<audit_actor, audit_mail> audits_;
+  entity_host<queue_actor, queue_message> queues_;
   std::unordered_map<std::string, known_names> names_known_;
   queue_places places_;
   struct leaving_partition {

@@ -1,6 +1,6 @@
 #include "actors/dispatcher_actor.hpp"
 
-#include "actors/entity_traits.hpp"
+#include "actors/version_recipe.hpp"
 #include "actors/worker_actor.hpp"
 
 #include <caf/actor_system.hpp>
@@ -114,6 +114,9 @@ private:
       recovered_.push_back(std::move(entry));
       return;
     }
+    const auto& how = recipe_of(entry.agent, entry.agent_version);
+    if (how.how && !how.how->queue.empty())
+      return to_remote(std::move(entry), how);
     auto known = runs_.find(entry.run.value);
     if (known != runs_.end()) {
       // The grant may still be on its way: then the run uses it or gives it back, and only one of
@@ -142,7 +145,23 @@ private:
     dispatch();
   }
 
+  /// Its queue gives it to a worker elsewhere, and knows whether it waits already.
+  void to_remote(dispatch_entry entry, const known_recipe& known) {
+    if (!entry.counted)
+      caf::anon_send(services_->directory, runs_waiting{entry.workspace, entry.session, {entry.run}});
+    auto stream = queue_stream_of(entry.workspace, known.how->queue);
+    remote_.insert_or_assign(entry.run.value, stream);
+    queue_message mail;
+    mail.body = std::make_shared<queued_run>(queued_run{std::move(entry), known.how, known.slug});
+    caf::anon_send(services_->directory, to_queue{std::move(stream), std::move(mail)});
+  }
+
   void forget(const run_id& run) {
+    if (auto remote = remote_.find(run.value); remote != remote_.end()) {
+      caf::anon_send(services_->directory,
+                     to_queue{std::move(remote->second), queue_message{forget_run{run}}});
+      remote_.erase(remote);
+    }
     if (auto held = std::ranges::find(recovered_, run, &dispatch_entry::run);
         held != recovered_.end()) {
       caf::anon_send(services_->directory, run_left_queue{held->workspace, run});
@@ -249,7 +268,7 @@ private:
     mail.session = entry.session;
     auto run = entry.run;
     mail.body = std::make_shared<run_granted>(run_granted{
-        std::move(entry), p.grant, one.id, one.worker, known.how, known.problem, known.slug});
+        std::move(entry), p.grant, one.id, one.worker, known.how, known.problem, known.slug, {}});
     caf::anon_send(services_->directory, to_run{run, std::move(mail)});
     return true;
   }
@@ -350,6 +369,7 @@ private:
 
   void drain(drain_slots ask) {
     draining_ = true;
+    services_->counters.draining.store(true);
     drained_ = std::move(ask.over);
     for (auto& one : slots_)
       if (one.occupied())
@@ -370,36 +390,23 @@ private:
     auto found = recipes_.find(key);
     if (found != recipes_.end() && found->second.how)
       return found->second;
-    return recipes_[key] = read_recipe(agent, version);
+    return recipes_[key] = read_known(agent, version);
   }
 
-  known_recipe read_recipe(const agent_id& agent, std::int64_t version) {
-    known_recipe out;
-    auto folded = fold_stream<agent_traits>(services_->log, stream_of(agent));
-    if (!folded || version < 1
-        || version > static_cast<std::int64_t>(folded->state.versions.size())) {
-      out.problem = {"ledger_corrupt", "The agent's version cannot be read from the ledger."};
-      return out;
-    }
-    out.slug = folded->state.slug;
-    auto text = runledger::load(
-        folded->state.versions[static_cast<std::size_t>(version) - 1].recipe, services_->blobs);
-    auto parsed = text ? json::parse(*text) : result<json::document, json::error>{json::error{}};
-    auto how = parsed ? parse_recipe(parsed->root(), services_->settings.recipe_defaults)
-                      : result<recipe, std::vector<recipe_problem>>{std::vector<recipe_problem>{}};
-    if (!how) {
-      out.problem = {"recipe_unreadable", "The recipe of this version cannot be read."};
-      return out;
-    }
-    out.problem = refused_here(*how);
-    out.how = std::make_shared<const recipe>(std::move(*how));
-    return out;
+  known_recipe read_known(const agent_id& agent, std::int64_t version) {
+    auto read = read_recipe(services_->log, services_->blobs, agent, version,
+                            services_->settings.recipe_defaults);
+    if (!read)
+      return {nullptr, {}, read.error()};
+    auto problem = refused_here(read->how);
+    return {std::make_shared<const recipe>(std::move(read->how)), std::move(read->agent_slug),
+            std::move(problem)};
   }
 
   /// The sandbox mode is checked again: the settings may have changed since. So are mounts, by the
   /// sandbox, each time a process starts.
   failure refused_here(const recipe& how) const {
-    if (how.sandbox == "none" && !services_->settings.sandbox_allow_none)
+    if (how.queue.empty() && how.sandbox == "none" && !services_->settings.sandbox_allow_none)
       return {"sandbox_refused",
               "This server does not run agents without a sandbox (sandbox.allow_none)."};
     return {};
@@ -411,6 +418,7 @@ private:
   services_ptr services_;
   std::map<std::string, workspace_queue> queues_;
   std::unordered_map<std::string, place> runs_;
+  std::unordered_map<std::string, stream_id> remote_; // Runs, until they end, and their queues.
   std::vector<slot> slots_;
   std::map<version_key, known_recipe> recipes_;
   std::string last_served_;

@@ -84,6 +84,10 @@ void engine::record_refusal(record_refusal_request request, answer<refusal_recor
   self_->ask(std::move(request), std::move(to));
 }
 
+void engine::attach_worker(attach_worker_request request, answer<attached_worker> to) {
+  self_->ask(std::move(request), std::move(to));
+}
+
 // -- partitions --------------------------------------------------------------------------------
 
 void engine::take(std::vector<std::uint32_t> partitions,

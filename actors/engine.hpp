@@ -2,6 +2,7 @@
 
 #include "actors/answer.hpp"
 #include "actors/harness/harness.hpp"
+#include "actors/harness/worker_protocol.hpp"
 #include "events/agent.hpp"
 #include "events/audit.hpp"
 #include "events/catalog_entry.hpp"
@@ -103,6 +104,55 @@ struct agent_answer {
   bool replayed = false;
 };
 
+/// The way to a remote worker. Called on an actor's thread; must not block. Lives as long as the
+/// queue's actor needs it.
+class worker_link {
+public:
+  virtual ~worker_link() = default;
+  /// Whole lines for the worker (actors/harness/worker_protocol.hpp).
+  virtual void deliver(std::string lines) = 0;
+  /// Nothing more comes; the connection is to be closed.
+  virtual void close(std::string reason) = 0;
+};
+
+/// What a remote worker says once it is attached.
+using frame_pointer = std::shared_ptr<harness::frame>;
+struct worker_says {
+  struct sign_of_life {};
+  struct offers {
+    std::int64_t slots = 0;
+  };
+  struct frames { ///< Of one lease, in their order.
+    run_id run;
+    std::int64_t lease_epoch = 0;
+    std::vector<frame_pointer> all;
+  };
+  struct ended { ///< The attempt's harness is gone, or it is given back.
+    run_id run;
+    std::int64_t lease_epoch = 0;
+    failure error;
+    bool counted = true;
+  };
+  struct leaves {};          ///< By its own will: what it holds is given back.
+  struct connection_lost {}; ///< It may come back within its lease.
+  std::variant<sign_of_life, offers, frames, ended, leaves, connection_lost> word;
+};
+
+/// A remote worker wants to serve a queue, for the first time or again.
+struct attach_worker_request {
+  request_context context; ///< Whose workspace decides.
+  std::string queue, title;
+  std::string token; ///< Who comes back with it is the same worker.
+  std::int64_t slots = 1;
+  std::vector<harness::held_lease> leases; ///< What it holds.
+  std::shared_ptr<worker_link> link;
+};
+struct attached_worker {
+  worker_id id;
+  std::int64_t lease_ms = 0;            ///< Silent for so long, and its leases are over.
+  std::function<void(worker_says)> say; ///< Any thread; without effect when the link was closed.
+};
+
 struct create_key_request {
   request_context context;
   workspace_id workspace; ///< Of the new key.
@@ -153,6 +203,7 @@ struct engine_settings {
   std::size_t max_running = 64;     ///< Process slots.
   std::size_t max_queued = 100'000; ///< Waiting runs per workspace.
   std::int64_t drain_ms = 30'000;   ///< At shutdown.
+  std::int64_t lease_ms = 30'000;   ///< A remote worker may be silent for so long.
   bool sandbox_allow_none = false;
   std::vector<std::string> sandbox_mount_roots;
   recipe recipe_defaults; ///< Sandbox and resources of recipes that name none.
@@ -217,6 +268,7 @@ public:
   void revoke_key(revoke_key_request request, answer<key_answer> to);
   void create_workspace(create_workspace_request request, answer<workspace_answer> to);
   void record_refusal(record_refusal_request request, answer<refusal_recorded> to);
+  void attach_worker(attach_worker_request request, answer<attached_worker> to);
 
   /// Claims partitions (flat numbers) and recovers what is unfinished in them. `done` hears, on an
   /// actor's thread, once every unfinished stream has been handed to its actor, which of them could

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "events/codec.hpp"
+#include "events/queue.hpp"
 
 #include <optional>
 
@@ -79,6 +80,17 @@ struct worker_traits : passive_traits<worker::state, worker::event> {
     return worker::evolve(std::move(s), e, at.time);
   }
   static bool fits(const state& s, const event& e) { return worker::fits(s, e); }
+};
+
+struct queue_traits {
+  using state = queue::state;
+  using event = queue::event;
+  static state evolve(state s, const event& e, const envelope&) {
+    return queue::evolve(std::move(s), e);
+  }
+  static bool fits(const state& s, const event& e) { return queue::fits(s, e); }
+  static bool open(const state& s) { return queue::open(s); }
+  static std::optional<std::int64_t> due_ms(const state&) { return std::nullopt; }
 };
 
 /// A stream folded to its end: the state, and the head behind which the next event goes.

@@ -134,6 +134,7 @@ struct dispatch_entry {
   bool counted = false; ///< It has its place in the queue; otherwise the directory is told.
   bool again = false;   ///< Asked by the run itself after an attempt: counts also while a slot is
                         ///< assigned, once that is released.
+  std::int64_t attempt = 0; ///< The one that is to begin; 0: who asks does not know.
 };
 
 struct worker_mail;
@@ -149,6 +150,7 @@ struct run_granted {
   std::shared_ptr<const recipe> how; ///< Null: the recipe cannot be read; `problem` says why.
   failure problem;
   std::string agent_slug;
+  std::string queue; ///< Of remote work: then `by` is its queue, and `grant` the lease's epoch.
 };
 /// A frame has many members: it is moved by its pointer from the process to the decision.
 using frame_ptr = std::shared_ptr<harness::frame>;
@@ -182,13 +184,22 @@ struct cancel_run {
   std::int64_t turn = 0;
 };
 struct timer_due {};
+/// The run's lease is still its own, after a restart of the server: it goes on.
+struct lease_resumed {
+  std::uint64_t grant = 0;
+  std::int64_t attempt = 0;
+  worker_actor by;
+};
+/// The run's remote worker is here again: lines to it may have been lost.
+struct worker_returned {
+  std::uint64_t grant = 0;
+};
 struct run_mail {
   event_origin origin;
   workspace_id workspace;
   session_id session;
   std::variant<std::monostate, std::shared_ptr<run_granted>, run_frames, run_frame, attempt_gone,
-               artifact_taken, cancel_run,
-               timer_due>
+               artifact_taken, cancel_run, timer_due, lease_resumed, worker_returned>
       body;             ///< None: wake up.
   recovery_hold hold;   ///< With the first wake-up after a start.
   run::outcome decided; ///< Set by the actor between decision and commit.
@@ -265,6 +276,42 @@ struct worker_mail {
       body;
 };
 
+/// A run waits for a remote worker; its recipe can be read.
+struct queued_run {
+  dispatch_entry entry;
+  std::shared_ptr<const recipe> how;
+  std::string agent_slug;
+};
+using queued_run_ptr = std::shared_ptr<queued_run>;
+/// A run whose attempt was under way when the server ended asks for its lease.
+struct resume_lease {
+  run_id run;
+  std::int64_t attempt = 0;
+  run_actor by;
+};
+struct attach_worker {
+  attach_worker_request request;
+  answer<attached_worker> to;
+};
+/// `by` tells a connection from a later one of the same worker.
+struct worker_said {
+  worker_id worker;
+  std::shared_ptr<const worker_link> by;
+  worker_says what;
+};
+struct forget_run { ///< It ended before its turn came.
+  run_id run;
+};
+struct queue_message {
+  std::variant<std::monostate, queued_run_ptr, forget_run, resume_lease,
+               std::shared_ptr<attach_worker>, worker_said>
+      body; ///< None: wake up.
+};
+/// The QUEUE of remote work. To a run it is the worker that runs it: begin_run, write_lines and
+/// finish_run go to the remote one through it.
+using queue_actor = worker_actor::extend<caf::reacts_to<queue_message>, caf::reacts_to<leave_atom>,
+                                         caf::reacts_to<yield_atom>>;
+
 /// What a slot tells the dispatcher.
 struct slot_released {
   std::size_t slot = 0;
@@ -280,9 +327,6 @@ struct slot_tainted { ///< Its process takes no new runs.
 };
 struct slot_empty { ///< No process.
   std::size_t slot = 0;
-};
-struct forget_run { ///< It ended before its turn came.
-  run_id run;
 };
 /// A recovery begins: who asks waits until all have asked, so that they can stand in line in the
 /// order of their acceptance.
@@ -398,6 +442,10 @@ struct to_run {
   run_id id;
   run_mail mail;
 };
+struct to_queue {
+  stream_id id;
+  queue_message mail;
+};
 struct to_agent {
   agent_id id;
   agent_mail mail;
@@ -473,14 +521,16 @@ struct directory_request {
                std::pair<create_key_request, answer<key_answer>>,
                std::pair<revoke_key_request, answer<key_answer>>,
                std::pair<create_workspace_request, answer<workspace_answer>>,
-               std::pair<record_refusal_request, answer<refusal_recorded>>>
+               std::pair<record_refusal_request, answer<refusal_recorded>>,
+               std::pair<attach_worker_request, answer<attached_worker>>>
       body;
 };
 /// The DIRECTORY. Finds or rebuilds the actor of an id; passivates idle ones; the single-writer
 /// rule lives here.
 using directory_actor = caf::typed_actor<
     caf::reacts_to<directory_request>, caf::reacts_to<to_session>, caf::reacts_to<to_run>,
-    caf::reacts_to<to_agent>, caf::reacts_to<to_workspace>, caf::reacts_to<entity_idle>,
+    caf::reacts_to<to_agent>, caf::reacts_to<to_workspace>, caf::reacts_to<to_queue>,
+    caf::reacts_to<entity_idle>,
     caf::reacts_to<entity_left>, caf::reacts_to<entity_broken>, caf::reacts_to<wake_stream>,
     caf::reacts_to<place_returned>, caf::reacts_to<runs_waiting>, caf::reacts_to<run_left_queue>,
     caf::reacts_to<take_partitions>, caf::reacts_to<taking_over>,
@@ -543,6 +593,8 @@ CAF_ALLOW_UNSAFE_MESSAGE_TYPE(runledger::workspace_mail)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(runledger::audit_mail)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(runledger::to_session)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(runledger::to_run)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(runledger::queue_message)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(runledger::to_queue)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(runledger::to_agent)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(runledger::to_workspace)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(runledger::entity_idle)

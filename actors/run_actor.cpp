@@ -3,6 +3,7 @@
 #include "actors/entity_shell.hpp"
 #include "actors/fork_source.hpp"
 #include "actors/history.hpp"
+#include "actors/version_recipe.hpp"
 #include "events/fail_point.hpp"
 #include "events/timeline.hpp"
 
@@ -10,6 +11,7 @@
 #include <caf/typed_event_based_actor.hpp>
 
 #include <filesystem>
+#include <fstream>
 
 namespace runledger {
 
@@ -54,6 +56,13 @@ std::optional<run::frame_body> body_of(const harness::frame& f) {
     default:
       return std::nullopt;
   }
+}
+
+std::optional<std::string> read_file(const std::string& path) {
+  std::ifstream file{path, std::ios::binary};
+  if (!file)
+    return std::nullopt;
+  return std::string{std::istreambuf_iterator<char>{file}, {}};
 }
 
 run_granted* granted_in(const run_mail& mail) {
@@ -116,6 +125,8 @@ private:
       workspace_ = mail.workspace;
       session_ = mail.session;
     }
+    if (const auto* resumed = std::get_if<lease_resumed>(&mail.body))
+      resume(*resumed);
     if (auto* frame = std::get_if<run_frame>(&mail.body);
         frame && !importing_ && starts_import(*frame))
       return;
@@ -143,6 +154,10 @@ private:
       return false;
     if (!frame.frame->id.empty() && state_.frames.contains(frame.frame->id))
       return false; // Known: it is acknowledged again, and nothing is read.
+    if (launched_->remote) {
+      take_uploaded(frame);
+      return true;
+    }
     importing_ = true;
     take_artifact_mail mail;
     mail.work_dir = launched_->work_dir;
@@ -153,6 +168,20 @@ private:
     mail.workspace = workspace_;
     caf::anon_send(services_->importer, std::move(mail));
     return true;
+  }
+
+  /// A remote worker has stored the file's content before it speaks of it.
+  void take_uploaded(const run_frame& frame) {
+    run_mail mail;
+    artifact_taken taken{frame.attempt, frame.frame, std::nullopt, {}};
+    const auto& named = frame.frame->digest;
+    auto id = named.starts_with("sha256:") ? digest_from_hex(named.substr(7)) : std::nullopt;
+    if (id && (services_->blobs.path_of(*id) || services_->blobs.get(*id)))
+      taken.blob = blob_ref{*id, static_cast<std::uint64_t>(frame.frame->size)};
+    else
+      taken.problem = "The content of \"" + frame.frame->path + "\" was not uploaded before.";
+    mail.body = std::move(taken);
+    queue_mail(std::move(mail));
   }
 
   // -- decide ----------------------------------------------------------------------------------
@@ -218,9 +247,7 @@ private:
   std::optional<run::command_body> command_of(run_mail& mail) {
     return std::visit(
         overloaded{
-            [](std::monostate) -> std::optional<run::command_body> { return std::nullopt; },
-            [&](const std::shared_ptr<run_granted>& granted) { return command_of_grant(*granted); },
-            [](run_frames&) -> std::optional<run::command_body> { return std::nullopt; },
+            [&](std::shared_ptr<run_granted>& granted) { return command_of_grant(*granted); },
             [](run_frame& frame) -> std::optional<run::command_body> {
               if (frame.frame->type == harness::frame_type::artifact) // Known by its id.
                 return run::frame{frame.attempt, frame.frame->id,
@@ -240,7 +267,8 @@ private:
             [&](cancel_run& cancel) -> std::optional<run::command_body> {
               return run::cancel{session_, cancel.turn, cancel.reason};
             },
-            [](timer_due&) -> std::optional<run::command_body> { return run::fire_timers{}; }},
+            [](timer_due&) -> std::optional<run::command_body> { return run::fire_timers{}; },
+            [](auto&) -> std::optional<run::command_body> { return std::nullopt; }},
         mail.body);
   }
 
@@ -372,6 +400,10 @@ private:
   void settle(run_mail& mail) {
     if (const auto* gone = std::get_if<attempt_gone>(&mail.body))
       alone_ = alone_ || gone->alone;
+    if (const auto* resumed = std::get_if<lease_resumed>(&mail.body))
+      say_again(resumed->grant);
+    if (const auto* back = std::get_if<worker_returned>(&mail.body))
+      say_again(back->grant);
     for (auto& one : mail.decided.effects)
       std::visit([&](auto& effect) { perform(mail, effect); }, one);
     flush_lines();
@@ -379,6 +411,34 @@ private:
     if (granted != nullptr && (!launched_ || launched_->grant != granted->grant))
       give_back(*granted);
     rest();
+  }
+
+  /// The attempt outlived the server in a remote worker. What is to be said waits until all is
+  /// durable that is under way.
+  void resume(const lease_resumed& e) {
+    if (state_.at != run::phase::running || state_.attempt != e.attempt || launched_) {
+      caf::anon_send(e.by, worker_mail{finish_run{id_, e.grant, false}});
+      return;
+    }
+    launched_ = launch_place{e.by, e.grant, {}, work_dir(), true};
+  }
+
+  /// What the harness may have missed while its worker was away. It knows a line that it has got.
+  void say_again(std::uint64_t grant) {
+    if (!launched_ || launched_->grant != grant)
+      return;
+    for (const auto& [key, step] : state_.steps) {
+      if (step.run_attempt != state_.attempt)
+        continue;
+      if (step.at == run::step_phase::running && !state_.cancel_due)
+        say(harness::step_go_line(id_.value, key, static_cast<std::uint32_t>(step.attempt)));
+      else if (step.at == run::step_phase::gave_up)
+        say_give_up(key, step.error);
+    }
+    if (state_.cancel_due)
+      say(harness::cancel_line(
+          id_.value,
+          std::max<std::int64_t>(0, to_ms(*state_.cancel_due) - to_ms(services_->clock.now()))));
   }
 
   /// Nothing to do, now or later: the directory may take the actor away.
@@ -389,7 +449,8 @@ private:
 
   void perform(run_mail& mail, const run::launch&) {
     auto& granted = *granted_in(mail);
-    launched_ = launch_place{granted.by, granted.grant, granted.entry.fact->agent_slug, {}};
+    launched_ = launch_place{
+        granted.by, granted.grant, granted.entry.fact->agent_slug, {}, !granted.queue.empty()};
     begin_run begin;
     begin.run = id_;
     begin.grant = granted.grant;
@@ -443,7 +504,30 @@ private:
     start.initial_state_json = std::move(*state);
     start.history = std::move(*history);
     begin.lines = harness::run_start_lines(start);
+    if (granted.queue.empty())
+      return {};
+    auto files = start.blobs;
+    for (const auto& item : start.history)
+      files.insert(files.end(), item.blobs.begin(), item.blobs.end());
+    auto carried = carry_files(begin.work_dir, files);
+    if (!carried)
+      return carried.error();
+    begin.lines.insert(0, *carried);
     return {};
+  }
+
+  /// The lines that bring these files of the work folder to a remote worker.
+  result<std::string, failure> carry_files(const std::string& work_dir,
+                                           const std::vector<harness::blob_descriptor>& files) {
+    std::string lines;
+    for (const auto& file : files) {
+      auto content = read_file(work_dir + '/' + file.path);
+      if (!content)
+        return failure{"work_folder_unwritable", file.path + " of the work folder cannot be read."};
+      lines += harness::lease_file_line({id_.value, static_cast<std::int64_t>(launched_->grant)},
+                                        file.path, *content);
+    }
+    return {boost::system::in_place_value, std::move(lines)};
   }
 
   /// The first attempt of a session's first turn has no history that is not at hand.
@@ -485,21 +569,29 @@ private:
         as_frame_member(known->output, services_->blobs, launched_->work_dir, "/output", files);
     if (!output)
       return end_attempt_later(output.error());
+    if (launched_->remote) {
+      auto carried = carry_files(launched_->work_dir, files);
+      if (!carried)
+        return end_attempt_later(carried.error());
+      say(*carried);
+    }
     say(harness::step_cached_line(id_.value, e.key,
                                   output->empty() && files.empty() ? "null" : *output, files));
     ++step_answers_;
   }
   void perform(run_mail&, const run::give_up& e) {
     auto known = outcome_of(e.key, {}, e.error, e.source);
-    if (!known)
-      return;
+    if (known)
+      say_give_up(e.key, known->error);
+  }
+  void say_give_up(const std::string& key, const failure& why) {
     std::string error;
     json_writer{error}
         .begin_object()
-        .member("code", known->error.code)
-        .member("message", known->error.message)
+        .member("code", why.code)
+        .member("message", why.message)
         .end_object();
-    say(harness::step_give_up_line(id_.value, e.key, error));
+    say(harness::step_give_up_line(id_.value, key, error));
   }
   /// A step's outcome, if it is another run's from there. Nothing: it cannot be read, and the
   /// attempt ends.
@@ -518,7 +610,8 @@ private:
   void perform(run_mail&, const run::drain& e) { say(harness::cancel_line(id_.value, e.drain_ms)); }
   void perform(run_mail&, const run::stop& e) { let_go(e.clean); }
   void perform(run_mail&, const run::announce_end&) {
-    if (!launched_) // It may wait for a slot that it does not need any more.
+    // It may wait for a slot that it does not need any more; its queue is let go for good.
+    if (!launched_ || launched_->remote)
       caf::anon_send(services_->dispatcher, forget_run{id_});
     let_go(true);
     session_mail mail;
@@ -543,6 +636,7 @@ private:
     entry.agent_version = state_.agent_version;
     entry.alone = alone_;
     entry.again = true;
+    entry.attempt = state_.attempt + 1;
     entry.accepted_seq = accepted_seq();
     caf::anon_send(services_->dispatcher, std::move(entry));
   }
@@ -607,6 +701,13 @@ private:
     if (auto due = run::due_ms(state_))
       arm(due);
     if (state_.at == run::phase::running) {
+      if (auto queue = own_queue(); !queue.empty()) {
+        queue_message mail;
+        mail.body = resume_lease{id_, state_.attempt, caf::actor_cast<run_actor>(this)};
+        caf::anon_send(services_->directory,
+                       to_queue{queue_stream_of(workspace_, queue), std::move(mail)});
+        return;
+      }
       run_mail mail;
       mail.origin.principal = "system";
       mail.body = attempt_gone{state_.attempt,
@@ -632,6 +733,17 @@ private:
     return true;
   }
 
+  /// The queue of the run's recipe, whose worker may have the attempt still; empty: its harness
+  /// ended with the server. The stream of a slot of a server tells them apart.
+  std::string own_queue() const {
+    auto slot = services_->log.head(stream_of(state_.worker));
+    if (!slot || slot->has_value())
+      return {};
+    auto how = read_recipe(services_->log, services_->blobs, state_.agent, state_.agent_version,
+                           services_->settings.recipe_defaults);
+    return how ? how->how.queue : std::string{};
+  }
+
   void leave() {
     if (broken_)
       return quit();
@@ -650,6 +762,7 @@ private:
     worker_actor by;
     std::uint64_t grant = 0;
     std::string slug, work_dir;
+    bool remote = false; ///< `by` is a queue, and `grant` the lease's epoch.
   };
 
   run_id id_;

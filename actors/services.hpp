@@ -18,6 +18,7 @@ struct engine_counters {
       live_processes{0};
   std::atomic<std::uint64_t> recovered_streams{0};
   std::atomic<bool> recovered{false};
+  std::atomic<bool> draining{false}; ///< No run is given out any more.
 };
 
 inline std::string work_root(const std::string& data_dir) {

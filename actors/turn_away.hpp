@@ -56,5 +56,10 @@ inline void turn_away(const foreign_home& to, key_mail& mail) {
 inline void turn_away(const foreign_home& to, audit_mail& mail) {
   mail.to(to.refusal());
 }
+/// What is not carried to another process yet: a run waits until its queue is held here.
+inline void turn_away(const foreign_home& to, queue_message& mail) {
+  if (const auto* asked = std::get_if<std::shared_ptr<attach_worker>>(&mail.body))
+    (*asked)->to(to.refusal());
+}
 
 } // namespace runledger

@@ -2,6 +2,7 @@
 
 #include "cli/output.hpp"
 #include "cli/settings.hpp"
+#include "cli/settings_values.hpp"
 
 #include <CLI/CLI.hpp>
 #include <chrono>
@@ -30,10 +31,12 @@ std::string first_line(const std::string& path) {
   return line;
 }
 
-server_address chosen_server(const client_options& options) {
+std::string chosen_url(const client_options& options) {
   auto url = options.server.empty() ? environment("RUNLEDGER_SERVER") : options.server;
-  if (url.empty())
-    url = "http://127.0.0.1:8080";
+  return url.empty() ? "http://127.0.0.1:8080" : url;
+}
+
+server_address server_at(std::string_view url) {
   auto server = parse_server(url);
   if (!server)
     throw command_failure{exit_wrong, server.error()};
@@ -60,11 +63,15 @@ std::string chosen_key(const client_options& options, const server_address& serv
   return key;
 }
 
-client connected(const client_options& options) {
-  auto server = chosen_server(options);
-  auto key = chosen_key(options, server);
+void warn_of_plaintext(const server_address& server) {
   if (!server.tls && !is_loopback(server.host))
     fmt::print(stderr, "runledger: warning: {} has no TLS, the key travels readable\n", server.url);
+}
+
+client connected(const client_options& options) {
+  auto server = server_at(chosen_url(options));
+  auto key = chosen_key(options, server);
+  warn_of_plaintext(server);
   return client{std::move(server), std::move(key)};
 }
 
@@ -133,6 +140,19 @@ void add_client_options(CLI::App& app, client_options& options) {
       "--data", options.data,
       "The server's data folder, whose admin.key serves where RUNLEDGER_API_KEY is not set");
   app.add_flag("--json", options.json, "Print the API's own objects");
+}
+
+chosen_servers servers_of(const client_options& options) {
+  chosen_servers out;
+  for (const auto& url : split_list(chosen_url(options)))
+    out.servers.push_back(server_at(url));
+  if (out.servers.empty())
+    throw command_failure{exit_wrong, "--server: an address is missing"};
+  for (const auto& each : out.servers) {
+    out.key = chosen_key(options, each);
+    warn_of_plaintext(each);
+  }
+  return out;
 }
 
 api::api(client_options options) : options_(std::move(options)), connection_(connected(options_)) {}

@@ -38,6 +38,13 @@ struct client_options {
 /// `--server`, `--data`, `--json`. `options` must outlive the parsing.
 void add_client_options(CLI::App& app, client_options& options);
 
+/// The nodes that `--server` (else RUNLEDGER_SERVER) names, with commas, and the key for them.
+struct chosen_servers {
+  std::vector<server_address> servers;
+  std::string key;
+};
+chosen_servers servers_of(const client_options& options);
+
 /// The API of one server, in the words of the commands: every function that does not get a 2xx
 /// answer ends the command with the server's own explanation (command_failure).
 class api {
@@ -103,6 +110,7 @@ void add_keys(CLI::App& app, command& chosen);
 void add_workspaces(CLI::App& app, command& chosen);
 void add_replay(CLI::App& app, command& chosen);
 void add_audit(CLI::App& app, command& chosen);
+void add_worker(CLI::App& app, command& chosen);
 void add_doctor(CLI::App& app, command& chosen);
 
 /// Fills the command line with every command; a parse sets `chosen`, which has to outlive `app`.

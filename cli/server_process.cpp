@@ -6,6 +6,7 @@
 #include "http/key_loading.hpp"
 #include "http/routes/table.hpp"
 #include "http/trusted_proxies.hpp"
+#include "http/worker_polls.hpp"
 
 #include <boost/asio/ip/tcp.hpp>
 
@@ -226,6 +227,7 @@ engine_settings server_process::engine_settings_from() const {
   out.max_running = settings_.runs.max_running;
   out.max_queued = settings_.runs.max_queued;
   out.drain_ms = std::chrono::milliseconds{settings_.runs.drain}.count();
+  out.lease_ms = settings_.worker_lease.count();
   out.recipe_defaults = recipe_defaults(settings_.sandbox);
   out.sandbox_allow_none = settings_.sandbox.allow_none;
   out.sandbox_mount_roots = settings_.sandbox.mount_roots;
@@ -255,6 +257,7 @@ void server_process::start_engine() {
       }};
   engine_ = std::make_unique<engine>(engine_settings_from(), std::move(parts));
   context_->actors = engine_.get();
+  context_->polls = std::make_shared<http::worker_polls>();
   refusals_.record_with([this](record_refusal_request ask, answer<refusal_recorded> to) {
     engine_->record_refusal(std::move(ask), std::move(to));
   });
@@ -354,6 +357,7 @@ void server_process::work_drained(std::chrono::steady_clock::time_point until) {
   const std::vector<http::pending_wait*> waits{context_->waits.begin(), context_->waits.end()};
   for (auto* each : waits)
     each->end_early();
+  context_->polls->drain();
   const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(
       until - std::chrono::steady_clock::now());
   edge_->drain(std::max(left, std::chrono::milliseconds{edge_grace}), [this](bool by_itself) {
@@ -395,6 +399,8 @@ void server_process::take_apart() {
   if (drainer_.joinable())
     drainer_.join();
   hub_ = nullptr;
+  if (context_->polls)
+    context_->polls->drain();
   context_->edge_metrics = nullptr;
   edge_.reset();
   refusals_.record_with(nullptr);

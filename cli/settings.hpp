@@ -116,6 +116,7 @@ struct settings {
   kafka_settings kafka;
   sandbox_settings sandbox;
   run_settings runs;
+  std::chrono::milliseconds worker_lease;
   std::int64_t audit_refused_per_minute;
   audit_settings audit;
   std::string blobs_dir; // Empty: below `data`.

@@ -150,6 +150,9 @@ const key_spec specs[] = {
     {"runs.drain_seconds", integer, "30", 0, 3600, "",
      "Time that harnesses get at the end of the server", in<&settings::runs, &run_settings::drain>},
 
+    {"workers.lease", duration, "30s", 100, hour, "",
+     "Time after which a silent remote worker loses its runs", top<&settings::worker_lease>},
+
     {"audit.refused_per_minute", integer, "12", 0, 6000, "",
      "Refused calls of a workspace that are recorded one by one, five times as many at once",
      top<&settings::audit_refused_per_minute>},

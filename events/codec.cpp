@@ -2,6 +2,7 @@
 
 #include "events/flat_reader.hpp"
 #include "events/node.hpp"
+#include "events/queue.hpp"
 #include "events/tree_head.hpp"
 
 #include <unordered_map>
@@ -97,6 +98,7 @@ template encoded_fact encode(const key::event&);
 template encoded_fact encode(const workspace::event&);
 template encoded_fact encode(const names::event&);
 template encoded_fact encode(const worker::event&);
+template encoded_fact encode(const queue::event&);
 template encoded_fact encode(const audit::event&);
 template encoded_fact encode(const node::event&);
 template encoded_fact encode(const partition_event&);
@@ -107,6 +109,7 @@ template result<key::event, decode_errc> decode(const envelope&);
 template result<workspace::event, decode_errc> decode(const envelope&);
 template result<names::event, decode_errc> decode(const envelope&);
 template result<worker::event, decode_errc> decode(const envelope&);
+template result<queue::event, decode_errc> decode(const envelope&);
 template result<audit::event, decode_errc> decode(const envelope&);
 template result<node::event, decode_errc> decode(const envelope&);
 template result<partition_event, decode_errc> decode(const envelope&);

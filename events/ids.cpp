@@ -62,6 +62,8 @@ stream_kind kind_of(const stream_id& stream) {
     return stream_kind::key;
   if (starts_with_id(name, "part_"))
     return stream_kind::partition;
+  if (starts_with_id(name, "queue/") && name.find('/', 6) != std::string::npos)
+    return stream_kind::queue;
   if (starts_with_id(name, "ws/")) {
     auto slash = name.find('/', 3);
     if (slash == std::string::npos)

@@ -44,6 +44,9 @@ inline stream_id names_stream_of(const workspace_id& w) {
 inline stream_id audit_stream_of(const workspace_id& w) {
   return stream_id{"ws/" + w.value + "/audit"};
 }
+inline stream_id queue_stream_of(const workspace_id& w, std::string_view queue) {
+  return stream_id{"queue/" + w.value + '/' + std::string{queue}};
+}
 
 /// What a stream holds, told by its name.
 enum class stream_kind : std::uint8_t {
@@ -57,6 +60,7 @@ enum class stream_kind : std::uint8_t {
   names,
   audit,
   partition,
+  queue,
 };
 stream_kind kind_of(const stream_id& stream);
 

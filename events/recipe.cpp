@@ -1,5 +1,7 @@
 #include "events/recipe.hpp"
 
+#include "events/queue.hpp"
+
 #include <algorithm>
 #include <cmath>
 
@@ -198,6 +200,14 @@ void read_process(recipe_reader& harness, recipe& out) {
   }
 }
 
+void read_worker(recipe_reader& harness, recipe& out) {
+  if (!harness.find("queue"))
+    return harness.complain("queue", "The queue whose workers run it is missing.", "missing");
+  harness.text("queue", out.queue);
+  if (!queue::is_name(out.queue))
+    harness.complain("queue", "1 to 64 letters, digits, `.`, `_` or `-` are possible.", "bad_name");
+}
+
 void read_harness(recipe_reader& top, recipe& out) {
   auto harness = top.object("harness");
   if (!harness) {
@@ -215,9 +225,10 @@ void read_harness(recipe_reader& top, recipe& out) {
   out.drain_ms = drain_s * 1000;
   if (out.harness_kind == "process")
     read_process(*harness, out);
-  else if (out.harness_kind == "worker" || out.harness_kind == "llm")
-    harness->complain("kind", "Harnesses of kind `" + out.harness_kind + "` are not available yet.",
-                      "not_available");
+  else if (out.harness_kind == "worker")
+    read_worker(*harness, out);
+  else if (out.harness_kind == "llm")
+    harness->complain("kind", "Harnesses of kind `llm` are not available yet.", "not_available");
   else if (!out.harness_kind.empty())
     harness->complain("kind", "`process`, `worker` or `llm` is possible.", "enum");
 }

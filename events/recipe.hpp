@@ -71,7 +71,8 @@ struct environment_value {
 /// What a version of an agent is: how to start it, its limits, its retries. Parsed once from the
 /// recipe's JSON, which the ledger keeps verbatim.
 struct recipe {
-  std::string harness_kind; ///< `process`; `worker` and `llm` are refused until they are built.
+  std::string harness_kind; ///< `process` or `worker`; `llm` is refused until it is built.
+  std::string queue;        ///< Of kind `worker`: the queue whose workers run it.
   std::vector<std::string> command;
   std::vector<std::pair<std::string, std::string>> files;
   std::vector<mount> mounts;

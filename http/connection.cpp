@@ -107,7 +107,9 @@ void connection::ready() {
 
 void connection::drain() {
   auto keep = shared_from_this();
-  if (phase_ == phase::streaming) {
+  if (upgraded_) {
+    upgraded_->drain();
+  } else if (phase_ == phase::streaming) {
     if (on_stream_close_)
       net::post(edge_.io, std::exchange(on_stream_close_, nullptr));
     stream_close();
@@ -125,7 +127,10 @@ void connection::close() {
     net::post(edge_.io, std::exchange(on_stream_close_, nullptr));
   phase_ = phase::closed;
   edge_.deadlines.clear(*this);
-  close_socket();
+  if (auto last = std::exchange(upgraded_, nullptr))
+    last->abort();
+  else
+    close_socket();
   on_abandoned_ = nullptr;
   on_stream_writable_ = nullptr;
   leave_client();
@@ -213,6 +218,7 @@ bool connection::step() {
     case phase::lingering:
       return step_lingering();
     case phase::handshake:
+    case phase::upgraded:
     case phase::closed:
       break;
   }
@@ -654,6 +660,25 @@ bool connection::step_lingering() {
   read_to_ = read_target::input;
   start_read();
   return false;
+}
+
+void connection::upgrade(std::shared_ptr<upgraded_connection> to) {
+  if (reading_ || in_.size() > scan_.end()) {
+    close_after_ = true;
+    return answer(http::problem::of(fault::bad_request,
+                                    "Nothing may follow the request before it is answered."));
+  }
+  phase_ = phase::upgraded;
+  edge_.deadlines.clear(*this);
+  on_abandoned_ = nullptr;
+  upgraded_ = std::move(to);
+  upgraded_->on_over = [self = weak_from_this()] {
+    if (auto here = self.lock()) {
+      here->upgraded_ = nullptr;
+      here->close();
+    }
+  };
+  give_socket(*upgraded_);
 }
 
 void connection::begin_lingering() {

@@ -9,6 +9,7 @@
 #include "http/reply.hpp"
 #include "http/server.hpp"
 #include "http/trusted_proxies.hpp"
+#include "http/upgraded_connection.hpp"
 
 #include <ctime>
 #include <list>
@@ -122,6 +123,7 @@ public:
   void answer(const http::problem& what);
   void answer(download what);
   bool answer_stream(const sse_options& options);
+  void upgrade(std::shared_ptr<upgraded_connection> to);
   void reply_dropped();
 
   bool streams(std::uint64_t serial) const {
@@ -143,6 +145,7 @@ protected:
   virtual void write_some(std::string_view bytes) = 0; // Calls write_done().
   virtual void end_sending() = 0;
   virtual void close_socket() = 0;
+  virtual void give_socket(upgraded_connection& to) = 0;
 
   void ready();
   void read_done(const error_code& ec, std::size_t n);
@@ -158,6 +161,7 @@ private:
     answering,
     streaming,
     lingering,
+    upgraded,
     closed,
   };
   struct chunked_input {
@@ -266,6 +270,7 @@ private:
   std::uint64_t stream_sent_ = 0, stream_mark_ = 0;
   std::chrono::milliseconds stream_stalled_{0};
   std::size_t lingered_ = 0;
+  std::shared_ptr<upgraded_connection> upgraded_;
 };
 
 } // namespace runledger::http

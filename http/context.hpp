@@ -41,6 +41,7 @@ protected:
 };
 
 struct kept_answer; // routes/projections.cpp
+class worker_polls;
 
 /// What handlers work on: everything behind the edge. All that is named here outlives the server.
 /// HTTP thread only, except `at`.
@@ -61,6 +62,7 @@ struct route_context {
   std::unique_ptr<views::view_reader> reader = {}; ///< For single rows, on the HTTP thread.
   std::unique_ptr<query_pool> queries = {};
   std::unique_ptr<sse_hub> streams = {};
+  std::shared_ptr<worker_polls> polls = {}; ///< Workers that poll.
 
   /// Requests that wait for the end of a run; a server that drains ends them early.
   std::unordered_set<pending_wait*> waits = {};

@@ -57,6 +57,7 @@ private:
     error_code ignored;
     socket_.close(ignored);
   }
+  void give_socket(upgraded_connection& to) override { to.take(std::move(socket_)); }
 
   tcp_socket socket_;
 };
@@ -99,6 +100,7 @@ private:
     error_code ignored;
     stream_.next_layer().close(ignored);
   }
+  void give_socket(upgraded_connection& to) override { to.take(std::move(stream_)); }
 
   ssl::stream<tcp_socket> stream_;
 };

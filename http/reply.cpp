@@ -138,6 +138,11 @@ void reply::file(download what) {
     to->answer(std::move(what));
 }
 
+void reply::upgrade(std::shared_ptr<upgraded_connection> with) {
+  if (auto to = take())
+    to->upgrade(std::move(with));
+}
+
 sse_stream reply::sse(sse_options options) {
   auto to = take();
   if (!to || !to->answer_stream(options))

@@ -18,6 +18,7 @@ namespace runledger::http {
 namespace net = boost::asio;
 
 class connection;
+class upgraded_connection;
 
 /// An owned file descriptor.
 class unique_fd {
@@ -84,6 +85,9 @@ public:
   /// Starts an event stream. The stream that comes back is closed at once if nobody listens any
   /// more.
   sse_stream sse(sse_options options = {});
+  /// Hands the connection over, which is answered with 101 there; only within the handler's call.
+  /// A client that has sent more than its request already is refused.
+  void upgrade(std::shared_ptr<upgraded_connection> to);
 
 private:
   friend class connection;

@@ -25,7 +25,7 @@
 namespace runledger::views {
 
 /// The shape of the tables; another number on disk means: rebuild.
-inline constexpr int schema_version = 1;
+inline constexpr int schema_version = 2;
 /// What the folds compute; raised with every change that gives other rows from the same events.
 inline constexpr int fold_version = 1;
 

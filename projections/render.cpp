@@ -167,9 +167,17 @@ void append_worker_json(std::string& text, const worker_row& row) {
   json_writer out{text};
   out.begin_object()
       .member("id", row.id.value)
-      .member("node", row.node)
-      .member("slot", row.slot)
-      .member("status", row.busy ? "busy" : "idle");
+      .member("status", row.gone                     ? "gone"
+                        : row.busy || row.leases > 0 ? "busy"
+                                                     : "idle");
+  if (row.queue.empty()) {
+    out.member("node", row.node).member("slot", row.slot);
+    for (const auto* name : {"queue", "name", "slots", "leases"})
+      out.null_member(name);
+  } else {
+    out.null_member("node").null_member("slot").member("queue", row.queue);
+    out.member("name", row.name).member("slots", row.slots).member("leases", row.leases);
+  }
   text_or_null(out, "agent_id", row.agent.value);
   if (row.agent.empty())
     out.null_member("agent_version");

@@ -136,6 +136,11 @@ struct worker_row {
   std::string last_reason;
   timestamp registered_at{}, changed_at{};
   bool parked = false;
+  /// Of a remote worker, which has neither node nor slot; empty: a slot of a server.
+  std::string queue;
+  std::string name;
+  std::int64_t slots = 0, leases = 0;
+  bool gone = false; ///< It serves the queue no more.
 };
 
 struct key_row {

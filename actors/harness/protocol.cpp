@@ -322,6 +322,8 @@ void read_members(reader& in, frame& f) {
     case frame_type::artifact:
       in.nonempty("path", f.path);
       in.label("name", f.name);
+      in.label("digest", f.digest);
+      f.size = in.integer("size", 0).value_or(0);
       return in.label("media_type", f.media_type);
     case frame_type::result:
       return in.any("output", f.payload);

@@ -59,6 +59,8 @@ struct frame {
   std::string code;       // error?; step.fail and tool.result: the error's code.
   std::string path;       // artifact: as written, not yet checked against the work folder.
   std::string media_type; // artifact?
+  std::string digest;     // artifact?: of a remote worker, which has uploaded it.
+  std::int64_t size = 0;  // artifact?: likewise.
   std::string model;      // usage?
   std::string category;   // usage?
   /// Raw JSON exactly as written: step.done, tool.result and result `output`, message `content`,

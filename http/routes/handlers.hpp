@@ -40,6 +40,14 @@ void session_events(route_context& c, const request& rq, reply r);
 void post_message(route_context& c, const request& rq, reply r);
 void cancel_session(route_context& c, const request& rq, reply r);
 
+// workers.cpp
+void connect_worker(route_context& c, const request& rq, reply r);
+void greet_by_poll(route_context& c, const request& rq, reply r);
+void take_from_poll(route_context& c, const request& rq, reply r);
+void give_to_poll(route_context& c, const request& rq, reply r);
+void leave_by_poll(route_context& c, const request& rq, reply r);
+void store_worker_blob(route_context& c, const request& rq, reply r);
+
 // catalog.cpp
 void list_workers(route_context& c, const request& rq, reply r);
 void agent_analytics(route_context& c, const request& rq, reply r);

@@ -54,6 +54,17 @@ const route table[] = {
      "write"},
 
     {get, "/api/v1/workers", routes::list_workers, scope::read, none, keyed, "list"},
+    {get, "/api/v1/workers/connect", routes::connect_worker, scope::worker, none, keyed, "worker"},
+    {put, "/api/v1/workers/connections/{connection}", routes::greet_by_poll, scope::worker,
+     body_kind::json, keyed, "worker"},
+    {delete_, "/api/v1/workers/connections/{connection}", routes::leave_by_poll, scope::worker,
+     none, keyed, "worker"},
+    {put, "/api/v1/workers/connections/{connection}/messages/{number}", routes::take_from_poll,
+     scope::worker, body_kind::json, keyed, "worker"},
+    {get, "/api/v1/workers/connections/{connection}/messages", routes::give_to_poll, scope::worker,
+     none, keyed, "worker"},
+    {put, "/api/v1/workers/blobs/{digest}", routes::store_worker_blob, scope::worker,
+     body_kind::bytes, keyed, "worker"},
     {get, "/api/v1/analytics/agents", routes::agent_analytics, scope::read, none, keyed, "list"},
 
     {post, "/api/v1/keys", routes::create_key, scope::admin, form, keyed, "write"},

@@ -33,8 +33,9 @@ catalog_views::catalog_views(sqlite::connection& db, parking& parked)
                          "last_reason, registered_ms, changed_ms, parked FROM workers "
                          "WHERE id = ? ORDER BY at LIMIT 1"),
       write_worker_(db, "INSERT OR REPLACE INTO workers(at, id, node, slot, busy, agent_id, "
-                        "agent_version, layers, last_reason, registered_ms, changed_ms, parked) "
-                        "VALUES(?,?,?,?,?,?,?,?,?,?,?,?)"),
+                        "agent_version, layers, last_reason, registered_ms, changed_ms, parked, "
+                        "workspace, queue, name, slots, leases, gone) "
+                        "VALUES(?,?,?,?,?,?,?,?,?,?,?,?,'','','',0,0,0)"),
       select_key_(db, "SELECT at, workspace, name, scopes, secret_hash, created_ms, expires_ms, "
                       "revoked_ms, parked FROM keys WHERE id = ? ORDER BY at LIMIT 1"),
       write_key_(db, "INSERT OR REPLACE INTO keys(at, id, workspace, name, scopes, secret_hash, "
@@ -42,7 +43,14 @@ catalog_views::catalog_views(sqlite::connection& db, parking& parked)
       select_workspace_(db, "SELECT at, name, created_ms FROM workspaces WHERE id = ? "
                             "ORDER BY at LIMIT 1"),
       write_workspace_(db, "INSERT OR REPLACE INTO workspaces(at, id, name, created_ms) "
-                           "VALUES(?,?,?,?)") {}
+                           "VALUES(?,?,?,?)"),
+      select_remote_(db, "SELECT at, workspace, queue, name, slots, leases, gone, last_reason, "
+                         "registered_ms, changed_ms FROM workers WHERE id = ? AND queue <> '' "
+                         "ORDER BY at LIMIT 1"),
+      write_remote_(db, "INSERT OR REPLACE INTO workers(at, id, node, slot, busy, agent_id, "
+                        "agent_version, layers, last_reason, registered_ms, changed_ms, parked, "
+                        "workspace, queue, name, slots, leases, gone) "
+                        "VALUES(?,?,'',0,0,'',0,'',?,?,?,0,?,?,?,?,?,?)") {}
 
 // Entries: as the file has them, or new ones keyed by the record's place.
 
@@ -176,6 +184,9 @@ void catalog_views::fold(const record& r, change_set& changes) {
     case stream_kind::worker:
       fold_into<worker::event>("workers", r, find_worker(r));
       break;
+    case stream_kind::queue:
+      fold_queue(r);
+      break;
     case stream_kind::key:
       fold_into<key::event>("keys", r, find_key(r));
       changes.keys = true;
@@ -187,6 +198,74 @@ void catalog_views::fold(const record& r, change_set& changes) {
     default:
       break;
   }
+}
+
+// Queues: their events tell of their workers.
+
+catalog_views::remote_worker& catalog_views::find_remote(const record& r, const worker_id& id) {
+  auto [at, fresh] = remote_.try_emplace(id.value);
+  auto& one = at->second;
+  if (!fresh)
+    return one;
+  auto& row = one.row;
+  row.id = id;
+  row.at = place_at(r.partition, r.offset);
+  row.registered_at = r.event.time;
+  finished end{select_remote_};
+  if (!select_remote_.with(id).row())
+    return one;
+  select_remote_.values().all(row.at, one.workspace, row.queue, row.name, row.slots, row.leases,
+                              row.gone, row.last_reason, row.registered_at, row.changed_at);
+  one.exists = true;
+  return one;
+}
+
+/// False: it speaks of a worker that never joined.
+bool catalog_views::apply(const record& r, const queue::event& fact) {
+  auto& one = std::visit(
+      [&](const auto& e) -> auto& { return find_remote(r, e.worker); }, fact);
+  auto& row = one.row;
+  row.changed_at = r.event.time;
+  if (const auto* joined = std::get_if<queue::worker_joined>(&fact)) {
+    one.exists = true;
+    one.workspace = r.event.workspace;
+    row.queue = r.event.stream.value.substr(r.event.stream.value.rfind('/') + 1);
+    row.name = joined->title;
+    row.slots = joined->slots;
+    row.gone = false;
+    row.last_reason.clear();
+    return true;
+  }
+  if (!one.exists)
+    return false;
+  if (const auto* left = std::get_if<queue::worker_left>(&fact)) {
+    row.gone = true;
+    row.last_reason = left->reason;
+  } else {
+    row.leases += std::holds_alternative<queue::lease_granted>(fact) ? 1 : -1;
+  }
+  return true;
+}
+
+void catalog_views::fold_queue(const record& r) {
+  const auto& stream = r.event.stream.value;
+  if (parked_.holds("workers", stream))
+    return;
+  if (!r.damage.empty())
+    return parked_.park("workers", stream, r, r.damage);
+  auto fact = decode<queue::event>(r.event);
+  if (!fact)
+    return parked_.park("workers", stream, r, "the data of a " + r.event.type + " cannot be read");
+  if (!apply(r, *fact))
+    parked_.park("workers", stream, r, "a " + r.event.type + " does not fit what came before");
+}
+
+void catalog_views::write_remote(const remote_worker& one) {
+  const auto& row = one.row;
+  write_remote_
+      .with(row.at, row.id, row.last_reason, row.registered_at, row.changed_at, one.workspace,
+            row.queue, row.name, row.slots, row.leases, row.gone)
+      .run();
 }
 
 // Writing. An entity whose first event was damaged has no row.
@@ -214,6 +293,9 @@ void catalog_views::write() {
                 s.last_reason, s.registered_at, s.changed_at, e.parked)
           .run();
   }
+  for (const auto& [id, one] : remote_)
+    if (one.exists)
+      write_remote(one);
   for (const auto& [id, e] : keys_) {
     const auto& s = e.state;
     if (s.exists())
@@ -231,6 +313,7 @@ void catalog_views::write() {
 void catalog_views::forget() {
   agents_.clear();
   workers_.clear();
+  remote_.clear();
   keys_.clear();
   workspaces_.clear();
 }

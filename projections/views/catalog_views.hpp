@@ -1,7 +1,9 @@
 #pragma once
 
 #include "events/codec.hpp"
+#include "events/queue.hpp"
 #include "projections/projection.hpp"
+#include "projections/rows.hpp"
 #include "projections/views/parking.hpp"
 
 #include <string>
@@ -32,6 +34,13 @@ private:
     std::vector<place> recipes; ///< The event that holds the recipe of version n, at n - 1.
   };
 
+  /// A remote worker, as its queue's events tell.
+  struct remote_worker {
+    worker_row row;
+    workspace_id workspace;
+    bool exists = false;
+  };
+
   agent_entry& find_agent(const record& r);
   entry<worker::state>& find_worker(const record& r);
   entry<key::state>& find_key(const record& r);
@@ -44,6 +53,11 @@ private:
   void fold_into(std::string_view view, const record& r, Entry& e);
   void write_agent(const std::string& id, const agent_entry& e);
 
+  void fold_queue(const record& r);
+  bool apply(const record& r, const queue::event& fact);
+  remote_worker& find_remote(const record& r, const worker_id& id);
+  void write_remote(const remote_worker& one);
+
   parking& parked_;
   std::unordered_map<std::string, agent_entry> agents_;
   std::unordered_map<std::string, entry<worker::state>> workers_;
@@ -52,6 +66,8 @@ private:
   query select_agent_, select_versions_, write_agent_, write_version_;
   query select_worker_, write_worker_, select_key_, write_key_;
   query select_workspace_, write_workspace_;
+  std::unordered_map<std::string, remote_worker> remote_;
+  query select_remote_, write_remote_;
 };
 
 } // namespace runledger::views

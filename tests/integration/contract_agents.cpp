@@ -134,11 +134,12 @@ TEST(contract_agents, recipes_are_validated) {
   expect_invalid(ask(R"({"recipe":{"harness":{}}})"), R"(["body","recipe","harness","kind"])");
   expect_invalid(ask(R"({"recipe":{"harness":{"kind":"cloud"}}})"),
                  R"(["body","recipe","harness","kind"])");
-  for (const char* kind : {R"("worker","queue":"q")", R"("llm","model":"m")"}) {
-    const auto refused = ask(R"({"recipe":{"harness":{"kind":)" + std::string{kind} + "}}}");
-    expect_problem(refused, 422, "not_available");
-    expect_invalid(refused, R"(["body","recipe","harness","kind"])");
-  }
+  const auto refused = ask(R"({"recipe":{"harness":{"kind":"llm","model":"m"}}})");
+  expect_problem(refused, 422, "not_available");
+  expect_invalid(refused, R"(["body","recipe","harness","kind"])");
+  for (const char* queue : {"", R"(,"queue":"a/b")", R"(,"queue":7)"})
+    expect_invalid(ask(R"({"recipe":{"harness":{"kind":"worker")" + std::string{queue} + "}}}"),
+                   R"(["body","recipe","harness","queue"])");
   expect_invalid(ask(R"({"recipe":{"harness":{"kind":"process"}}})"),
                  R"(["body","recipe","harness","command"])");
   expect_invalid(ask(process(R"(,"sandbox":"none")")), R"(["body","recipe","harness","sandbox"])");

@@ -217,6 +217,9 @@ void oracle::take(const record& r) {
     case stream_kind::worker:
       fold<worker_traits, worker::state>(s, r);
       break;
+    case stream_kind::queue:
+      fold<queue_traits, queue::state>(s, r);
+      break;
     case stream_kind::key:
       fold<key_traits, key::state>(s, r);
       break;

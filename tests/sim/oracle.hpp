@@ -41,7 +41,7 @@ public:
     workspace_id workspace;
     timestamp time{};
     std::variant<std::monostate, run::state, session::state, agent::state, names::state,
-                 worker::state, key::state, workspace::state>
+                 worker::state, key::state, workspace::state, queue::state>
         state;
   };
   const stream* find(const stream_id& id) const;

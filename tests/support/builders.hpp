@@ -2,6 +2,7 @@
 
 #include "events/codec.hpp"
 #include "events/node.hpp"
+#include "events/queue.hpp"
 #include "events/tree_head.hpp"
 #include "tests/support/seeds.hpp"
 
@@ -154,6 +155,7 @@ void for_each_fact_of_all(F f) {
   of(std::type_identity<workspace::event>{});
   of(std::type_identity<names::event>{});
   of(std::type_identity<worker::event>{});
+  of(std::type_identity<queue::event>{});
   of(std::type_identity<audit::event>{});
   of(std::type_identity<node::event>{});
   of(std::type_identity<partition_event>{});

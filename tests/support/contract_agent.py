@@ -24,7 +24,7 @@ step and one message, or for `do [...]` after that script. `--runs N`: serves N 
 """
 import hashlib, json, os, re, select, sys
 
-GATES = "/gates"
+GATES = os.environ.get("CONTRACT_GATES", "/gates")
 DECODER = json.JSONDecoder()
 PIECES = []
 CANCELLED = set()

@@ -214,7 +214,7 @@ bool http_client::read_chunks(std::string& to, deadline until) {
 }
 
 bool http_client::read_body(http_answer& answer, bool bodiless, deadline until) {
-  if (bodiless || answer.status == 204 || answer.status == 304)
+  if (bodiless || answer.status == 101 || answer.status == 204 || answer.status == 304)
     return true;
   if (lower(answer.header("transfer-encoding")) == "chunked")
     return read_chunks(answer.body, until);

@@ -140,7 +140,7 @@ TEST(request_bodies, recipes_get_the_servers_defaults) {
 
 // Goal: a kind that is not built yet has a code of its own.
 TEST(request_bodies, not_available) {
-  const auto body = parse_object(R"({"recipe":{"harness":{"kind":"worker"}}})");
+  const auto body = parse_object(R"({"recipe":{"harness":{"kind":"llm"}}})");
   const auto read = read_create_version(body->root(), {});
   ASSERT_FALSE(read);
   EXPECT_EQ(read.error().code, "not_available");

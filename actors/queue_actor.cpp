@@ -1,0 +1,611 @@
+#include "actors/queue_actor.hpp"
+
+#include "actors/entity_shell.hpp"
+
+#include <caf/actor_system.hpp>
+#include <caf/typed_event_based_actor.hpp>
+
+#include <algorithm>
+#include <list>
+#include <map>
+#include <set>
+#include <unordered_map>
+
+namespace runledger {
+
+namespace {
+
+constexpr std::int64_t ticks_per_lease = 4;
+constexpr std::size_t early_max = 10'000; // Frames of a run that is not back yet.
+
+/// A command for the queue's own stream, with what its effects need.
+struct queue_order {
+  queue::command command;
+  queued_run_ptr run;                  ///< With grant.
+  std::shared_ptr<attach_worker> join; ///< With join.
+  std::vector<queue::event> facts;     ///< Set by the actor between decision and commit.
+  std::optional<queue::rejection> refused;
+};
+
+class queue_impl final : public queue_actor::base,
+                         public entity_shell<queue_impl, queue_traits, queue_order> {
+public:
+  using shell = entity_shell<queue_impl, queue_traits, queue_order>;
+  friend shell;
+
+  queue_impl(caf::actor_config& cfg, services_ptr s, stream_id stream)
+      : queue_actor::base(cfg), shell(std::move(s), std::move(stream)) {
+    auto slash = stream_.value.find('/', queue_prefix.size());
+    workspace_ =
+        workspace_id{stream_.value.substr(queue_prefix.size(), slash - queue_prefix.size())};
+    name_ = stream_.value.substr(slash + 1);
+  }
+
+  behavior_type make_behavior() override {
+    load();
+    remember_workers();
+    return {[this](worker_mail& mail) {
+              std::visit(overloaded{[&](begin_run& ask) { on(ask); },
+                                    [&](write_lines& ask) { on(ask); },
+                                    [&](finish_run& ask) { on(ask); }, [](auto&) {}},
+                         mail.body);
+            },
+            [this](const append_done& done) { on_append_done(done); },
+            [this](tick_atom, std::uint64_t) { tick(); },
+            [this](queue_message& mail) {
+              std::visit([&](auto& body) { on(body); }, mail.body);
+              rest();
+            },
+            [this](leave_atom) { leave(); }, [this](yield_atom) { yield(); }};
+  }
+
+  const char* name() const override { return "queue"; }
+  void on_exit() override {
+    for (auto& [id, one] : members_)
+      drop_link(one, "the server ends");
+    members_.clear();
+    leases_.clear();
+    waiting_.clear();
+    drop_mail();
+  }
+
+private:
+  static constexpr std::string_view queue_prefix = "queue/";
+
+  /// A worker as this process knows it.
+  struct member {
+    std::shared_ptr<worker_link> link; // Null: away.
+    std::int64_t slots = 0;            // That it offers now.
+    std::int64_t silent_ticks = 0;
+    std::set<std::string> taken; // Runs that it has, or is about to get.
+    std::set<std::string> holds; // Runs of which it has got the beginning.
+    bool ending = false;         // Its end is being written.
+  };
+  /// A lease as this process knows it.
+  struct held {
+    run_actor by;                // Null: the run has not come back yet after a restart.
+    bool begun = false;          // The run's attempt began under it.
+    std::vector<run_mail> early; // What the worker said before the run came back.
+  };
+
+  // -- runs that wait --------------------------------------------------------------------------
+
+  void on(std::monostate&) {}
+
+  void on(queued_run_ptr& asked) {
+    const auto run = asked->entry.run.value;
+    if (granting_.contains(run))
+      return;
+    if (auto known = places_.find(run); known != places_.end()) {
+      auto& entry = (*known->second)->entry;
+      entry.attempt = std::max(entry.attempt, asked->entry.attempt);
+      return;
+    }
+    if (auto old = state_.leases.find(run); old != state_.leases.end()) {
+      if (!asked->entry.again && still_runs(*asked, old->second))
+        return;
+      order(queue::release{asked->entry.run, old->second.epoch, "superseded"});
+    }
+    auto& place = places_[run];
+    place = waiting_.insert(waiting_.end(), std::move(asked));
+    services_->counters.queued_runs.fetch_add(1, std::memory_order_relaxed);
+    match();
+  }
+
+  /// Whether the ledger says that the run's attempt goes on under this lease. Asked after a restart
+  /// only, when sessions hand their current turns out again.
+  bool still_runs(const queued_run& asked, const queue::lease& lease) const {
+    auto run = fold_stream<run_traits>(services_->log, stream_of(asked.entry.run));
+    return run && run->state.at == run::phase::running && run->state.attempt == lease.attempt;
+  }
+
+  void on(forget_run& e) {
+    std::erase_if(postponed_, [&](const auto& one) { return one->entry.run == e.run; });
+    auto place = places_.find(e.run.value);
+    if (place == places_.end())
+      return;
+    waiting_.erase(place->second);
+    places_.erase(place);
+    services_->counters.queued_runs.fetch_sub(1, std::memory_order_relaxed);
+    caf::anon_send(services_->directory, run_left_queue{workspace_, e.run});
+  }
+
+  /// Gives waiting runs to workers with room.
+  void match() {
+    if (matching_)
+      return;
+    matching_ = true;
+    while (!waiting_.empty() && !broken_ && !services_->counters.draining.load()) {
+      auto free = freest();
+      if (free == members_.end())
+        break;
+      auto run = std::move(waiting_.front());
+      waiting_.pop_front();
+      places_.erase(run->entry.run.value);
+      granting_.insert(run->entry.run.value);
+      free->second.taken.insert(run->entry.run.value);
+      queue::grant ask{run->entry.run, worker_id{free->first}, attempt_of(run->entry)};
+      take({std::move(ask), std::move(run), {}, {}, {}});
+    }
+    matching_ = false;
+  }
+
+  using members = std::map<std::string, member>;
+  members::iterator freest() {
+    auto best = members_.end();
+    std::int64_t most = 0;
+    for (auto at = members_.begin(); at != members_.end(); ++at) {
+      const auto& one = at->second;
+      auto room = one.slots - static_cast<std::int64_t>(one.taken.size());
+      if (one.link && !one.ending && room > most) {
+        most = room;
+        best = at;
+      }
+    }
+    return best;
+  }
+
+  /// A session does not know how often its run was tried.
+  std::int64_t attempt_of(const dispatch_entry& entry) const {
+    if (entry.attempt > 0)
+      return entry.attempt;
+    auto head = services_->log.head(stream_of(entry.run));
+    if (head && !head->has_value())
+      return 1;
+    auto run = fold_stream<run_traits>(services_->log, stream_of(entry.run));
+    return run ? run->state.attempt + 1 : 1;
+  }
+
+  // -- from runs -------------------------------------------------------------------------------
+
+  void on(begin_run& ask) {
+    const auto* lease = find_lease(ask.run, ask.grant);
+    if (lease == nullptr)
+      return tell_gone(ask.by, ask.attempt, lease_lost());
+    auto& here = leases_[ask.run.value];
+    here.by = ask.by;
+    here.begun = true;
+    auto& worker = members_[lease->worker.value];
+    worker.holds.insert(ask.run.value);
+    harness::granted_lease granted;
+    granted.lease = {ask.run.value, lease->epoch};
+    granted.attempt = ask.attempt;
+    granted.heartbeat_ms = ask.how->heartbeat_ms;
+    granted.drain_ms = ask.how->drain_ms;
+    granted.environment = std::move(ask.environment);
+    deliver(worker, harness::lease_granted_line(granted) + ask.lines);
+  }
+
+  void on(write_lines& ask) {
+    auto lease = state_.leases.find(ask.run.value);
+    if (lease != state_.leases.end())
+      deliver(members_[lease->second.worker.value], std::move(ask.lines));
+  }
+
+  /// The run needs its worker no more.
+  void on(finish_run& ask) {
+    order(queue::release{ask.run, static_cast<std::int64_t>(ask.grant),
+                         ask.clean ? "done" : "cut_off"});
+  }
+
+  /// A run came back after a restart of the server.
+  void on(resume_lease& ask) {
+    auto found = state_.leases.find(ask.run.value);
+    if (found == state_.leases.end() || found->second.attempt != ask.attempt)
+      return tell_gone(ask.by, ask.attempt, lease_lost());
+    const auto lease = found->second;
+    auto& here = leases_[ask.run.value];
+    here.by = ask.by;
+    here.begun = true;
+    run_mail mail;
+    mail.body = lease_resumed{static_cast<std::uint64_t>(lease.epoch), ask.attempt,
+                              caf::actor_cast<worker_actor>(this)};
+    caf::anon_send(here.by, std::move(mail));
+    for (auto& early : std::exchange(here.early, {}))
+      caf::anon_send(here.by, std::move(early));
+    check_held(ask.run.value, lease);
+  }
+
+  const queue::lease* find_lease(const run_id& run, std::uint64_t grant) const {
+    return queue::find(state_, run.value, static_cast<std::int64_t>(grant));
+  }
+
+  /// A lease whose beginning got lost on the way to a worker that is here is over.
+  void check_held(const std::string& run, const queue::lease& lease) {
+    const auto& worker = members_[lease.worker.value];
+    if (worker.link && leases_[run].begun && !worker.holds.contains(run))
+      order(queue::release{run_id{run}, lease.epoch, "lost"});
+  }
+
+  // -- from workers ----------------------------------------------------------------------------
+
+  void on(std::shared_ptr<attach_worker>& asked) {
+    auto& ask = asked->request;
+    worker_id id{"wrk_" + derive_ulid({"remote-worker", stream_.value, ask.token})};
+    queue::join command{std::move(id), ask.title, ask.slots};
+    // One that offers nothing (it drains, and comes back) is no news to the ledger.
+    if (auto known = state_.workers.find(command.worker.value); known != state_.workers.end())
+      command.slots = std::max(command.slots, known->second.slots);
+    take({std::move(command), {}, std::move(asked), {}, {}});
+  }
+
+  void attached(const worker_id& id, attach_worker& asked) {
+    auto& ask = asked.request;
+    auto& one = members_[id.value];
+    drop_link(one, "the worker has a newer connection");
+    one.link = ask.link;
+    one.slots = ask.slots;
+    one.silent_ticks = 0;
+    one.ending = false;
+    one.holds.clear();
+    std::string over;
+    std::vector<std::string> back;
+    for (const auto& held : ask.leases) {
+      const auto* lease = queue::find(state_, held.run, held.epoch);
+      if (lease != nullptr && lease->worker == id) {
+        one.holds.insert(held.run);
+        back.push_back(held.run);
+      } else {
+        over += harness::lease_ended_line(held, "lost");
+      }
+    }
+    keep_ticking();
+    auto self = caf::actor_cast<queue_actor>(this);
+    asked.to(attached_worker{id, services_->settings.lease_ms,
+                             [self, id, by = ask.link](worker_says what) {
+                               queue_message mail;
+                               mail.body = worker_said{id, by, std::move(what)};
+                               caf::anon_send(self, std::move(mail));
+                             }});
+    if (!over.empty())
+      deliver(one, std::move(over));
+    for (const auto& run : back)
+      tell_returned(run);
+    for (const auto& [run, lease] : std::map{state_.leases})
+      if (lease.worker == id)
+        check_held(run, lease);
+  }
+
+  void tell_returned(const std::string& run) {
+    auto lease = state_.leases.find(run);
+    auto here = leases_.find(run);
+    if (lease == state_.leases.end() || here == leases_.end() || !here->second.by)
+      return;
+    run_mail mail;
+    mail.body = worker_returned{static_cast<std::uint64_t>(lease->second.epoch)};
+    caf::anon_send(here->second.by, std::move(mail));
+  }
+
+  void on(worker_said& e) {
+    auto found = members_.find(e.worker.value);
+    if (found == members_.end() || found->second.link != e.by || !e.by)
+      return; // Of a connection that another one replaced.
+    found->second.silent_ticks = 0;
+    std::visit([&](auto& word) { hear(e.worker, found->second, word); }, e.what.word);
+  }
+
+  void hear(const worker_id&, member&, worker_says::sign_of_life&) {}
+  void hear(const worker_id& id, member& one, worker_says::offers& word) {
+    if (auto known = state_.workers.find(id.value); known != state_.workers.end())
+      one.slots = std::min(word.slots, known->second.slots);
+    match();
+  }
+  void hear(const worker_id& id, member& one, worker_says::frames& word) {
+    const auto* lease = own_lease(id, one, word.run, word.lease_epoch);
+    if (lease == nullptr)
+      return;
+    run_mail mail;
+    mail.body = run_frames{lease->attempt, std::move(word.all)};
+    pass_on(word.run, one, std::move(mail));
+  }
+  void hear(const worker_id& id, member& one, worker_says::ended& word) {
+    const auto* lease = own_lease(id, one, word.run, word.lease_epoch);
+    if (lease == nullptr)
+      return;
+    run_mail mail;
+    mail.body = attempt_gone{lease->attempt, std::move(word.error), word.counted, false, false};
+    pass_on(word.run, one, std::move(mail));
+  }
+  void hear(const worker_id& id, member& one, worker_says::leaves&) {
+    one.ending = true;
+    take({queue::leave{id, "drained"}, {}, {}, {}, {}});
+  }
+  void hear(const worker_id&, member& one, worker_says::connection_lost&) { one.link = nullptr; }
+
+  /// Null: it is not the worker's any more, and it was told.
+  const queue::lease* own_lease(const worker_id& id, member& one, const run_id& run,
+                                std::int64_t epoch) {
+    const auto* lease = queue::find(state_, run.value, epoch);
+    if (lease != nullptr && lease->worker == id)
+      return lease;
+    deliver(one, harness::lease_ended_line({run.value, epoch}, "lost"));
+    return nullptr;
+  }
+
+  void pass_on(const run_id& run, member& from, run_mail mail) {
+    auto& here = leases_[run.value];
+    if (here.by)
+      caf::anon_send(here.by, std::move(mail));
+    else if (here.early.size() < early_max)
+      here.early.push_back(std::move(mail));
+    else
+      drop_link(from, "too much was said before the run came back");
+  }
+
+  // -- the queue's own stream ------------------------------------------------------------------
+
+  void order(queue::command command) { take({std::move(command), {}, {}, {}, {}}); }
+
+  bool decide_mail(queue_order& ask, std::vector<queue::event>& facts) {
+    ask.refused.reset();
+    ask.facts.clear();
+    auto decided = queue::decide(state_, ask.command);
+    if (!decided) {
+      ask.refused = decided.error();
+      return true;
+    }
+    ask.facts = decided->facts;
+    facts = std::move(decided->facts);
+    return true;
+  }
+
+  void after_commit(const record_ptr&) {}
+
+  void settle(queue_order& ask) {
+    if (ask.run && ask.refused)
+      not_granted(ask);
+    if (ask.join && !ask.refused)
+      attached(std::get<queue::join>(ask.command).worker, *ask.join);
+    for (const auto& fact : ask.facts)
+      std::visit(overloaded{[](const queue::worker_joined&) {},
+                            [&](const queue::worker_left& e) { left(e); },
+                            [&](const queue::lease_granted& e) { granted(e, *ask.run); },
+                            [&](const queue::lease_expired& e) {
+                              over(e, {"lease_expired", "The worker was silent for too long."});
+                            },
+                            [&](const queue::lease_released& e) { released(e); }},
+                 fact);
+    match();
+    rest();
+  }
+
+  void granted(const queue::lease_granted& e, queued_run& run) {
+    granting_.erase(e.run.value);
+    services_->counters.queued_runs.fetch_sub(1, std::memory_order_relaxed);
+    services_->counters.running_runs.fetch_add(1, std::memory_order_relaxed);
+    leases_[e.run.value] = {};
+    run_mail mail;
+    mail.workspace = run.entry.workspace;
+    mail.session = run.entry.session;
+    mail.body = std::make_shared<run_granted>(run_granted{std::move(run.entry),
+                                                          static_cast<std::uint64_t>(e.lease_epoch),
+                                                          e.worker,
+                                                          caf::actor_cast<worker_actor>(this),
+                                                          run.how,
+                                                          {},
+                                                          run.agent_slug,
+                                                          name_});
+    caf::anon_send(services_->directory, to_run{e.run, std::move(mail)});
+  }
+
+  /// The worker went, or the ledger could not write: the next tick tries again.
+  void not_granted(queue_order& ask) {
+    const auto& run = ask.run->entry.run.value;
+    granting_.erase(run);
+    if (auto one = members_.find(std::get<queue::grant>(ask.command).worker.value);
+        one != members_.end())
+      one->second.taken.erase(run);
+    services_->counters.queued_runs.fetch_sub(1, std::memory_order_relaxed);
+    postponed_.push_back(std::move(ask.run));
+    keep_ticking();
+  }
+
+  void released(const queue::lease_released& e) {
+    if (e.reason == "lost")
+      over(e, lease_lost());
+    else if (e.reason == "returned")
+      over(e, {"worker_left", "The worker gave the run back."});
+    else
+      over(e, {}); // The run knows.
+  }
+
+  /// What was said under this lease before counts; nothing does that comes now.
+  template <class Fact>
+  void over(const Fact& e, const failure& told) {
+    services_->counters.running_runs.fetch_sub(1, std::memory_order_relaxed);
+    auto here = leases_.extract(e.run.value);
+    if (!here.empty() && here.mapped().by && !told.empty())
+      tell_gone(here.mapped().by, e.attempt, told);
+    auto found = members_.find(e.worker.value);
+    if (found == members_.end())
+      return;
+    auto& one = found->second;
+    one.taken.erase(e.run.value);
+    std::string reason = "expired";
+    if constexpr (requires { e.reason; })
+      reason = e.reason;
+    if (one.holds.erase(e.run.value) > 0)
+      deliver(one, harness::lease_ended_line({e.run.value, e.lease_epoch}, reason));
+  }
+
+  void left(const queue::worker_left& e) {
+    auto found = members_.find(e.worker.value);
+    if (found == members_.end())
+      return;
+    drop_link(found->second, e.reason == "silent" ? "the worker was silent for too long" : "");
+    members_.erase(found);
+  }
+
+  void refuse(queue_order& ask, errc code, const read_error* damage) {
+    if (ask.run)
+      not_granted(ask);
+    if (ask.join)
+      ask.join->to(refusal_for(code, damage));
+    for (auto& [id, one] : members_)
+      one.ending = false; // Silence tells again.
+    if (std::holds_alternative<queue::release>(ask.command))
+      unreleased_.push_back(std::get<queue::release>(ask.command));
+    keep_ticking();
+  }
+
+  static failure lease_lost() {
+    return {"lease_lost", "The worker does not have the run any more."};
+  }
+
+  static void tell_gone(const run_actor& run, std::int64_t attempt, failure why) {
+    run_mail mail;
+    mail.body = attempt_gone{attempt, std::move(why), false, false, false};
+    caf::anon_send(run, std::move(mail));
+  }
+
+  static void deliver(member& to, std::string lines) {
+    if (to.link && !lines.empty())
+      to.link->deliver(std::move(lines));
+  }
+
+  static void drop_link(member& of, std::string why) {
+    if (auto link = std::exchange(of.link, nullptr))
+      link->close(std::move(why));
+  }
+
+  // -- time ------------------------------------------------------------------------------------
+
+  /// Each has a full period to come back.
+  void remember_workers() {
+    for (const auto& [id, one] : state_.workers)
+      members_[id];
+    for (const auto& [run, lease] : state_.leases) {
+      members_[lease.worker.value].taken.insert(run);
+      leases_[run];
+      services_->counters.running_runs.fetch_add(1, std::memory_order_relaxed);
+    }
+    for (const auto& [run, lease] : std::map{state_.leases}) {
+      auto known = fold_stream<run_traits>(services_->log, stream_of(run_id{run}));
+      if (known && run::terminal(known->state.at)) // Its end was told to an earlier actor.
+        order(queue::release{run_id{run}, lease.epoch, "done"});
+    }
+    keep_ticking();
+  }
+
+  void keep_ticking() {
+    if (ticking_ || (members_.empty() && postponed_.empty() && unreleased_.empty()))
+      return;
+    ticking_ = true;
+    delayed_send(this, std::chrono::milliseconds{services_->settings.lease_ms / ticks_per_lease},
+                 tick_atom_v, std::uint64_t{0});
+  }
+
+  /// Silence is counted, not measured: a clock that is set, or a server that was stopped, expires
+  /// nothing.
+  void tick() {
+    ticking_ = false;
+    std::vector<queue::command> late;
+    for (auto& [id, one] : members_)
+      if (++one.silent_ticks > ticks_per_lease && !one.ending) {
+        one.ending = true;
+        late.emplace_back(queue::expire{worker_id{id}});
+      }
+    for (auto& one : std::exchange(unreleased_, {}))
+      late.emplace_back(std::move(one));
+    for (auto& one : late)
+      order(std::move(one));
+    for (auto& run : std::exchange(postponed_, {}))
+      on(run);
+    keep_ticking();
+    match();
+  }
+
+  // -- life ------------------------------------------------------------------------------------
+
+  void rest() {
+    if (idle() && !busy())
+      caf::anon_send(services_->directory, entity_idle{stream_, false});
+  }
+
+  bool busy() const {
+    return queue::open(state_) || !waiting_.empty() || !granting_.empty() || !postponed_.empty()
+           || !unreleased_.empty();
+  }
+
+  /// The next holder knows the leases, and their workers come back to it.
+  bool vacate() {
+    for (auto& [id, one] : members_)
+      drop_link(one, "the queue moves");
+    return true;
+  }
+
+  void leave() {
+    if (broken_) {
+      hand_over();
+      return quit();
+    }
+    bool stays = !idle() || busy();
+    caf::anon_send(services_->directory, entity_left{stream_, stays});
+    if (!stays)
+      quit();
+  }
+
+  /// The successor learns from the ledger what is leased; who waits is told to it, and a run whose
+  /// attempt is under way tries again.
+  void hand_over() {
+    places_.clear();
+    waiting_.splice(waiting_.end(), postponed_);
+    for (auto& run : std::exchange(waiting_, {}))
+      caf::anon_send(services_->directory, to_queue{stream_, queue_message{std::move(run)}});
+    for (auto& [run, here] : leases_)
+      if (here.by)
+        if (auto lease = state_.leases.find(run); lease != state_.leases.end())
+          tell_gone(here.by, lease->second.attempt, lease_lost());
+  }
+
+  const workspace_id& workspace_of(const queue_order&) const { return workspace_; }
+  const std::string& partition_key_of(const queue_order&) const { return stream_.value; }
+  const event_origin& origin_of(const queue_order& ask) const {
+    static const event_origin own{{}, {}, "system", {}};
+    if (!ask.join)
+      return own;
+    const auto& c = ask.join->request.context;
+    origin_ = {{}, c.correlation_id, c.principal, c.traceparent};
+    return origin_;
+  }
+
+  workspace_id workspace_;
+  std::string name_;
+  std::list<queued_run_ptr> waiting_; // First in, first out.
+  std::unordered_map<std::string, std::list<queued_run_ptr>::iterator> places_; // In it, by run.
+  std::list<queued_run_ptr> postponed_; // To be tried again at the next tick.
+  std::set<std::string> granting_;      // Runs whose lease is being written.
+  members members_;
+  std::unordered_map<std::string, held> leases_;
+  std::vector<queue::release> unreleased_; // The ledger could not write them.
+  mutable event_origin origin_;
+  bool matching_ = false, ticking_ = false;
+};
+
+} // namespace
+
+queue_actor spawn_queue(caf::actor_system& sys, services_ptr s, stream_id stream) {
+  return sys.spawn<queue_impl>(std::move(s), std::move(stream));
+}
+
+} // namespace runledger

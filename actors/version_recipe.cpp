@@ -1,0 +1,21 @@
+#include "actors/version_recipe.hpp"
+
+#include "actors/entity_traits.hpp"
+
+namespace runledger {
+
+result<version_recipe, failure> read_recipe(const event_log& log, const blob_store& blobs,
+                                            const agent_id& agent, std::int64_t version,
+                                            const recipe& defaults) {
+  auto folded = fold_stream<agent_traits>(log, stream_of(agent));
+  if (!folded || version < 1 || version > static_cast<std::int64_t>(folded->state.versions.size()))
+    return failure{"ledger_corrupt", "The agent's version cannot be read from the ledger."};
+  auto text = load(folded->state.versions[static_cast<std::size_t>(version) - 1].recipe, blobs);
+  auto parsed = text ? json::parse(*text) : result<json::document, json::error>{json::error{}};
+  if (parsed)
+    if (auto how = parse_recipe(parsed->root(), defaults))
+      return version_recipe{std::move(*how), std::move(folded->state.slug)};
+  return failure{"recipe_unreadable", "The recipe of this version cannot be read."};
+}
+
+} // namespace runledger

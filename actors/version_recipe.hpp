@@ -1,0 +1,22 @@
+#pragma once
+
+#include "events/log/blob_store.hpp"
+#include "events/log/event_log.hpp"
+#include "events/recipe.hpp"
+
+#include <string>
+
+namespace runledger {
+
+/// What a version of an agent says of its runs.
+struct version_recipe {
+  recipe how;
+  std::string agent_slug;
+};
+
+/// Reads it from the ledger. A version that can run is immutable, so what was read once stays.
+result<version_recipe, failure> read_recipe(const event_log& log, const blob_store& blobs,
+                                            const agent_id& agent, std::int64_t version,
+                                            const recipe& defaults);
+
+} // namespace runledger

@@ -1,0 +1,206 @@
+#include "http/worker_session.hpp"
+
+#include "http/problem.hpp"
+#include "http/routes/refusals.hpp"
+
+namespace runledger::http {
+
+namespace {
+
+constexpr std::size_t in_flight_max = 4U << 20;
+constexpr std::size_t undelivered_max = 64U << 20; // On the way from the actors to this thread.
+constexpr std::size_t rates_max = 20'000;
+
+std::int64_t now_ms() {
+  using namespace std::chrono;
+  return duration_cast<milliseconds>(steady_clock::now().time_since_epoch()).count();
+}
+
+} // namespace
+
+/// The queue's way to the session; it outlives neither.
+class worker_session::link final : public worker_link {
+public:
+  link(net::io_context& io, std::weak_ptr<worker_session> to) : io_(io), to_(std::move(to)) {}
+
+  void deliver(std::string lines) override {
+    const auto bytes = lines.size();
+    const auto waiting = waiting_->fetch_add(bytes) + bytes;
+    net::post(io_, [to = to_, waiting_here = waiting_, bytes, lines = std::move(lines),
+                    too_much = waiting > undelivered_max] {
+      waiting_here->fetch_sub(bytes);
+      auto session = to.lock();
+      if (!session || session->carrier_ == nullptr)
+        return;
+      if (too_much)
+        session->carrier_->close("the worker does not read");
+      else
+        session->deliver(lines);
+    });
+  }
+  void close(std::string reason) override {
+    net::post(io_, [to = to_, reason = std::move(reason)] {
+      auto session = to.lock();
+      if (session && session->carrier_ != nullptr)
+        session->carrier_->close(reason);
+    });
+  }
+
+private:
+  net::io_context& io_;
+  std::weak_ptr<worker_session> to_;
+  std::shared_ptr<std::atomic<std::size_t>> waiting_ =
+      std::make_shared<std::atomic<std::size_t>>(0);
+};
+
+bool worker_session::take(std::string_view message) {
+  if (allowed_ && !allowed_()) {
+    refuse("unauthorized", "The key opens nothing any more.");
+    return false;
+  }
+  auto parsed = harness::parse_worker_message(message);
+  if (!parsed) {
+    refuse("protocol_error", parsed.error().text());
+    return false;
+  }
+  std::visit([&](auto& said) { on(said, message.size()); }, *parsed);
+  paused_ = in_flight_ > in_flight_max;
+  return carrier_ != nullptr && !paused_;
+}
+
+void worker_session::over() {
+  carrier_ = nullptr;
+  say(worker_says::connection_lost{});
+  say_ = nullptr;
+}
+
+void worker_session::on(harness::worker_hello& hello, std::size_t) {
+  if (std::exchange(greeted_, true))
+    return refuse("protocol_error", "worker.hello comes once");
+  attach_worker_request ask;
+  ask.context = who_;
+  ask.queue = std::move(hello.queue);
+  ask.title = std::move(hello.name);
+  ask.token = std::move(hello.token);
+  ask.slots = hello.slots;
+  ask.leases = std::move(hello.leases);
+  ask.link = std::make_shared<link>(context_.io, weak_from_this());
+  context_.actors->attach_worker(
+      std::move(ask),
+      answer<attached_worker>{[&io = context_.io, to = weak_from_this()](auto outcome) {
+        net::post(io, [to, outcome = std::move(outcome)]() mutable {
+          if (auto session = to.lock())
+            session->welcome(std::move(outcome));
+          else if (outcome)
+            outcome->say(worker_says{worker_says::connection_lost{}});
+        });
+      }});
+}
+
+void worker_session::welcome(result<attached_worker, refusal_info> outcome) {
+  if (!outcome) {
+    if (carrier_ != nullptr) {
+      const auto why = problem_of(outcome.error());
+      refuse(why.code, why.detail.empty() ? std::string{why.title} : why.detail);
+    }
+    return;
+  }
+  say_ = std::move(outcome->say);
+  if (carrier_ == nullptr)
+    return over();
+  deliver(harness::worker_welcome_line(outcome->id.value, outcome->lease_ms));
+}
+
+void worker_session::deliver(const std::string& lines) {
+  std::string_view rest{lines};
+  while (!rest.empty() && carrier_ != nullptr) {
+    const auto end = rest.find('\n');
+    carrier_->send(std::string{rest.substr(0, end)});
+    rest.remove_prefix(end == rest.npos ? rest.size() : end + 1);
+  }
+}
+
+void worker_session::refuse(std::string_view code, const std::string& message) {
+  if (carrier_ == nullptr)
+    return;
+  deliver(harness::worker_refused_line(code, message));
+  if (carrier_ != nullptr)
+    carrier_->close(std::string{code});
+}
+
+void worker_session::on(harness::worker_slots& said, std::size_t) {
+  say(worker_says::offers{said.slots});
+}
+
+void worker_session::on(harness::worker_frame& said, std::size_t bytes) {
+  run_id run{said.lease.run};
+  const auto epoch = said.lease.epoch;
+  if (said.frame.type == harness::frame_type::heartbeat)
+    return say(worker_says::sign_of_life{});
+  if (floods(said, bytes))
+    return say(worker_says::ended{
+        run, epoch, {"protocol_error", "The harness wrote more than it may."}, true});
+  // It counts until the last who needs it lets go: then it is decided, and durable.
+  in_flight_ += bytes;
+  auto* moved = new harness::frame(std::move(said.frame));
+  frame_pointer counted{moved, [&io = context_.io, to = weak_from_this(), bytes](auto* frame) {
+                          delete frame;
+                          net::post(io, [to, bytes] {
+                            if (auto session = to.lock())
+                              session->returned(bytes);
+                          });
+                        }};
+  worker_says::frames word{std::move(run), epoch, {}};
+  word.all.push_back(std::move(counted));
+  say(std::move(word));
+}
+
+void worker_session::on(harness::worker_bad_frame& said, std::size_t) {
+  say(worker_says::ended{
+      run_id{said.lease.run}, said.lease.epoch, {"protocol_error", said.error.text()}, true});
+}
+
+void worker_session::on(harness::worker_lease_ended& said, std::size_t) {
+  say(worker_says::ended{run_id{said.lease.run},
+                         said.lease.epoch,
+                         {std::move(said.code), std::move(said.message)},
+                         said.counted});
+}
+
+void worker_session::on(harness::worker_leave&, std::size_t) {
+  say(worker_says::leaves{});
+}
+
+void worker_session::on(harness::worker_heartbeat&, std::size_t) {
+  say(worker_says::sign_of_life{});
+}
+
+/// The bounds of a harness on this server (docs/decisions/0047). Lines that ask for a step and end
+/// it are answered one by one; the ledger's pace bounds them.
+bool worker_session::floods(const harness::worker_frame& said, std::size_t bytes) {
+  using enum harness::frame_type;
+  if (rates_.size() > rates_max)
+    rates_.clear();
+  auto& one = rates_[said.lease.run];
+  if (one.lease_epoch != said.lease.epoch) {
+    const harness::output_limits bounds;
+    one = {said.lease.epoch,
+           {bounds.lines_per_second, bounds.burst_lines},
+           {bounds.bytes_per_second, bounds.burst_bytes}};
+  }
+  const auto type = said.frame.type;
+  const bool answered = type == step_start || type == step_done || type == step_fail;
+  const auto now = now_ms();
+  return (!answered && !one.lines.take(1, now)) || !one.bytes.take(bytes, now);
+}
+
+void worker_session::returned(std::size_t bytes) {
+  in_flight_ -= bytes;
+  if (paused_ && in_flight_ <= in_flight_max / 2) {
+    paused_ = false;
+    if (carrier_ != nullptr)
+      carrier_->go_on();
+  }
+}
+
+} // namespace runledger::http
