@@ -73,6 +73,8 @@ std::string queue_agent(const world& w) {
   return name;
 }
 
+// Goal: a run is served from its start to its result by plain requests, with a step and an
+// artifact.
 TEST(contract_workers, a_run_is_served_by_plain_requests) {
   auto& w = shared_world();
   const auto queue = queue_agent(w);
@@ -107,6 +109,7 @@ TEST(contract_workers, a_run_is_served_by_plain_requests) {
   EXPECT_EQ(worker.asking.ask("DELETE", worker.path).status, 204);
 }
 
+// Goal: batches are numbered, and one that comes again has no second effect.
 TEST(contract_workers, a_batch_that_comes_again_is_taken_once) {
   auto& w = shared_world();
   polled_worker worker{w, queue_agent(w)};
@@ -124,6 +127,7 @@ TEST(contract_workers, a_batch_that_comes_again_is_taken_once) {
   EXPECT_EQ(worker.say("").status, 204);
 }
 
+// Goal: what is said under a lease that is over counts for nothing, and the worker is told so.
 TEST(contract_workers, results_of_an_old_lease_are_refused) {
   auto& w = shared_world();
   const auto queue = queue_agent(w);
@@ -144,6 +148,7 @@ TEST(contract_workers, results_of_an_old_lease_are_refused) {
   EXPECT_EQ(w.end_of(run)["attempt"], "2");
 }
 
+// Goal: after a new connection everything may be said again, on both sides, with one effect.
 TEST(contract_workers, a_frame_that_comes_again_takes_effect_once) {
   auto& w = shared_world();
   const auto queue = queue_agent(w);
@@ -168,6 +173,7 @@ TEST(contract_workers, a_frame_that_comes_again_takes_effect_once) {
   EXPECT_EQ(w.events_of("run.step_started", run), 1);
 }
 
+// Goal: a worker's garbage ends its connection; a harness's bad frame fails its attempt alone.
 TEST(contract_workers, garbage_costs_the_connection_and_bad_frames_the_attempt) {
   auto& w = shared_world();
   const auto queue = queue_agent(w);
@@ -188,6 +194,7 @@ TEST(contract_workers, garbage_costs_the_connection_and_bad_frames_the_attempt) 
   expect_problem(nobody.greet(), 409, "protocol_error");
 }
 
+// Goal: a run that says more than it may fails its attempt, and its worker serves on.
 TEST(contract_workers, a_flood_fails_its_attempt_alone) {
   auto& w = shared_world();
   const auto queue = queue_agent(w);
@@ -210,6 +217,7 @@ TEST(contract_workers, a_flood_fails_its_attempt_alone) {
   EXPECT_EQ(w.end_of(run)["status"], "succeeded");
 }
 
+// Goal: the endpoint of WebSockets speaks RFC 6455, and says what is missing to who does not.
 TEST(contract_workers, a_websocket_is_one) {
   auto& w = shared_world();
   auto worker = w.client(w.make_key(R"("worker")"));
@@ -224,6 +232,7 @@ TEST(contract_workers, a_websocket_is_one) {
   EXPECT_EQ(answer.header("Sec-WebSocket-Accept"), "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
 }
 
+// Goal: nothing is stored under another digest than its own.
 TEST(contract_workers, a_content_has_its_own_digest) {
   auto& w = shared_world();
   auto worker = w.client(w.make_key(R"("worker")"));
@@ -234,6 +243,7 @@ TEST(contract_workers, a_content_has_its_own_digest) {
   expect_problem(worker.ask("PUT", "/api/v1/workers/blobs/x", "x", bytes), 404, "not_found");
 }
 
+// Goal: the scope `worker` opens these endpoints and nothing else.
 TEST(contract_workers, only_workers_may) {
   auto& w = shared_world();
   auto writer = w.client(w.make_key(R"("write")"));

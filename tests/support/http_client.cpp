@@ -243,7 +243,7 @@ http_answer http_client::read_answer(bool bodiless, deadline until) {
       const auto value = std::min(line.find_first_not_of(" \t", colon + 1), line.size());
       out.headers[lower(std::string_view{line}.substr(0, colon))] = line.substr(value);
     }
-  } while (out.status / 100 == 1);
+  } while (out.status / 100 == 1 && out.status != 101);
   if (!read_body(out, bodiless, until))
     return {};
   return out;
