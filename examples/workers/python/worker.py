@@ -115,12 +115,13 @@ class Worker:
     def poll(self):
         """One round: what the work said, and what the server has to say. Also a sign of life."""
         self.forward()
-        busy = self.run and self.run.inbox.empty()  # It may have something to say soon.
-        wait = 0 if self.outbox or busy else min(10, int(self.lease_s / 3))
+        wait = 0 if self.run else min(2, int(self.lease_s / 3))  # Work may speak at any time.
         answer = self.call("GET", f"{self.path}/messages?after={self.last}&wait={wait}")
         for message in answer["messages"]:
             self.take(message)
         self.last = answer["last"]
+        if self.run and not answer["messages"]:
+            time.sleep(0.02)
         if not answer["messages"] and wait == 0:
             time.sleep(0.05)
 
