@@ -18,6 +18,7 @@ std::string_view topic_of(const stream_id& stream) {
     case stream_kind::session:
       return "runs";
     case stream_kind::worker:
+    case stream_kind::queue:
       return "workers";
     case stream_kind::partition:
       return {};
@@ -30,8 +31,6 @@ std::string_view topic_of(const stream_id& stream) {
       break;
   }
   std::string_view name{stream.value};
-  if (name.starts_with("queue/"))
-    return "workers";
   if (name.starts_with("ws/") && (name.ends_with("/executor") || name.ends_with("/budget")))
     return "workspaces";
   return "catalog";
