@@ -1,7 +1,7 @@
 #include "projections/rebuild.hpp"
 
 #include "events/fail_point.hpp"
-#include "projections/boot.hpp"
+#include "events/log/boot.hpp"
 #include "projections/sql.hpp"
 #include "projections/view_names.hpp"
 

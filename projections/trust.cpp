@@ -1,4 +1,4 @@
-#include "projections/boot.hpp"
+#include "events/log/boot.hpp"
 #include "projections/sql.hpp"
 #include "projections/view_store.hpp"
 

@@ -2,7 +2,7 @@
 
 #include "events/fail_point.hpp"
 #include "events/planted_bugs.hpp"
-#include "projections/boot.hpp"
+#include "events/log/boot.hpp"
 #include "projections/schema.hpp"
 #include "projections/sql.hpp"
 #include "projections/views/catalog_views.hpp"

@@ -22,6 +22,8 @@ namespace runledger {
 namespace {
 
 constexpr std::size_t idle_readers_kept = 4;
+constexpr auto first_row = std::numeric_limits<std::int64_t>::min();
+constexpr auto beyond_rows = std::numeric_limits<std::int64_t>::max();
 /// How often a read is repeated whose file was written to behind it.
 constexpr int most_reads = 20;
 /// A commit writes the WAL and does not sync it: that is what complete() does. Checkpoints sync the
@@ -193,10 +195,10 @@ result<void, std::string> sqlite_log::start_reading() {
 }
 
 result<void, std::string> sqlite_log::load_partition_state() {
-  auto end = with_reader([](reader& r) { return r.end_offset(); });
+  auto end = with_reader([](reader& r) { return r.end(first_row, beyond_rows); });
   if (!end)
     return path_ + ": " + place(end.error());
-  auto state = with_reader([&](reader& r) { return r.partition_state(partition_stream(name_)); });
+  auto state = with_reader([&](reader& r) { return r.partition_state(head_of_empty(0, name_)); });
   shared_->end = *end;
   if (state)
     shared_->state = *state;
@@ -375,8 +377,7 @@ result<std::optional<stream_head>, read_error> sqlite_log::head(const stream_id&
 
 /// Rows from here on are written, but perhaps not durable yet.
 std::int64_t sqlite_log::synced_end() const {
-  return options_.read_only ? std::numeric_limits<std::int64_t>::max()
-                            : shared_->end.load(std::memory_order_acquire);
+  return options_.read_only ? beyond_rows : shared_->end.load(std::memory_order_acquire);
 }
 
 partition_head sqlite_log::partition_state(std::uint32_t) const {
@@ -389,7 +390,7 @@ std::int64_t sqlite_log::end_offset(std::uint32_t partition) const {
     return 0;
   if (!options_.read_only)
     return shared_->end.load(std::memory_order_acquire);
-  auto end = with_reader([](reader& r) { return r.end_offset(); });
+  auto end = with_reader([](reader& r) { return r.end(first_row, beyond_rows); });
   return end ? *end : shared_->end.load(std::memory_order_acquire);
 }
 
@@ -402,7 +403,7 @@ result<std::vector<unfinished_stream>, read_error>
 sqlite_log::unfinished(std::uint32_t partition, const stream_id& after, std::size_t limit) const {
   if (partition != 0)
     return std::vector<unfinished_stream>{};
-  return with_reader([&](reader& r) { return r.unfinished(after, limit); });
+  return with_reader([&](reader& r) { return r.unfinished(std::nullopt, after, limit); });
 }
 
 std::optional<std::string> sqlite_log::failed() const {

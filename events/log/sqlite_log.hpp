@@ -10,6 +10,8 @@
 
 namespace runledger {
 
+class sqlite_log_reader;
+
 /// How a SQLite ledger is opened. The defaults are the product's.
 struct sqlite_log_options {
   std::string folder = {};     ///< The data folder; the file is `ledger.db` in it.
@@ -89,7 +91,7 @@ public:
 
 private:
   class writer;
-  class reader;
+  using reader = sqlite_log_reader;
   struct shared_state;
   struct reader_lease;
   explicit sqlite_log(sqlite_log_options options);

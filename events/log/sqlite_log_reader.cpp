@@ -55,15 +55,15 @@ private:
 
 } // namespace
 
-result<std::unique_ptr<sqlite_log::reader>, sqlite::error>
-sqlite_log::reader::on(sqlite::connection db) {
-  std::unique_ptr<reader> out{new reader{std::move(db)}};
+result<std::unique_ptr<sqlite_log_reader>, sqlite::error>
+sqlite_log_reader::on(sqlite::connection db) {
+  std::unique_ptr<sqlite_log_reader> out{new sqlite_log_reader{std::move(db)}};
   if (auto ready = out->prepare(); !ready)
     return ready.error();
   return out;
 }
 
-result<void, sqlite::error> sqlite_log::reader::prepare() {
+result<void, sqlite::error> sqlite_log_reader::prepare() {
   struct prepared {
     sqlite::statement& target;
     std::string sql;
@@ -74,9 +74,11 @@ result<void, sqlite::error> sqlite_log::reader::prepare() {
       {partition_, select + "\"offset\" >= ?1 AND \"offset\" < ?3 ORDER BY \"offset\" LIMIT ?2"},
       {head_, "SELECT seq, eventhash, partitionkey, time, \"offset\" FROM events"
               " WHERE stream = ?1 AND \"offset\" < ?2 ORDER BY seq DESC LIMIT 1"},
-      {unfinished_, "SELECT stream, due_ms FROM unfinished WHERE stream > ?1 ORDER BY stream"
-                    " LIMIT ?2"},
-      {end_, "SELECT max(\"offset\") + 1 FROM events"},
+      {unfinished_, "SELECT stream, due_ms FROM unfinished AS u WHERE stream > ?1 AND (?3 IS NULL"
+                    " OR ?3 = (SELECT \"partition\" FROM events WHERE stream = u.stream LIMIT 1))"
+                    " ORDER BY stream LIMIT ?2"},
+      {end_, "SELECT \"offset\" + 1 FROM events WHERE \"offset\" >= ?1 AND \"offset\" < ?2"
+             " ORDER BY \"offset\" DESC LIMIT 1"},
       {last_claim_, select
                         + "stream = ?1 AND type = 'dev.runledger.partition.claimed.v1'"
                           " ORDER BY seq DESC LIMIT 1"},
@@ -90,17 +92,17 @@ result<void, sqlite::error> sqlite_log::reader::prepare() {
   return {};
 }
 
-read_error sqlite_log::reader::failure(const stream_id& stream) const {
+read_error sqlite_log_reader::failure(const stream_id& stream) const {
   auto e = db_.last_error();
   bool is_corrupt = e.primary() == SQLITE_CORRUPT || e.primary() == SQLITE_NOTADB;
   return {is_corrupt ? read_error::kind::corrupt : read_error::kind::unavailable, stream, 0, -1,
           e.message + " (code " + std::to_string(e.code) + ")"};
 }
 
-result<std::vector<record_ptr>, read_error> sqlite_log::reader::stream(const stream_id& stream,
-                                                                       std::uint64_t from_seq,
-                                                                       std::size_t limit,
-                                                                       std::int64_t before) {
+result<std::vector<record_ptr>, read_error> sqlite_log_reader::stream(const stream_id& stream,
+                                                                      std::uint64_t from_seq,
+                                                                      std::size_t limit,
+                                                                      std::int64_t before) {
   std::vector<record_ptr> out;
   if (limit == 0)
     return out;
@@ -129,14 +131,14 @@ result<std::vector<record_ptr>, read_error> sqlite_log::reader::stream(const str
   return out;
 }
 
-result<std::vector<record_ptr>, read_error> sqlite_log::reader::partition(std::int64_t from_offset,
-                                                                          std::size_t limit,
-                                                                          bool check_hashes,
-                                                                          std::int64_t before) {
+result<std::vector<record_ptr>, read_error> sqlite_log_reader::partition(std::int64_t from,
+                                                                         std::size_t limit,
+                                                                         bool check_hashes,
+                                                                         std::int64_t before) {
   std::vector<record_ptr> out;
   std::size_t bytes = 0;
   sqlite::reset_at_end reset{partition_};
-  partition_.bind(1, from_offset).bind(2, sql_limit(limit)).bind(3, before);
+  partition_.bind(1, from).bind(2, sql_limit(limit)).bind(3, before);
   auto step = sqlite::step_result::done;
   while (bytes < read_bytes_limit && (step = partition_.step()) == sqlite::step_result::row) {
     out.push_back(sqlite::read_event(partition_, check_hashes));
@@ -147,11 +149,11 @@ result<std::vector<record_ptr>, read_error> sqlite_log::reader::partition(std::i
   return out;
 }
 
-result<std::size_t, read_error> sqlite_log::reader::rows(std::int64_t from_offset,
-                                                         std::vector<record>& into) {
+result<std::size_t, read_error> sqlite_log_reader::rows(std::int64_t from,
+                                                        std::vector<record>& into) {
   std::size_t count = 0;
   sqlite::reset_at_end reset{partition_};
-  partition_.bind(1, from_offset)
+  partition_.bind(1, from)
       .bind(2, sql_limit(into.size()))
       .bind(3, std::numeric_limits<std::int64_t>::max());
   sqlite::step_result step;
@@ -162,8 +164,8 @@ result<std::size_t, read_error> sqlite_log::reader::rows(std::int64_t from_offse
   return count;
 }
 
-result<std::optional<stream_head>, read_error> sqlite_log::reader::head(const stream_id& stream,
-                                                                        std::int64_t before) {
+result<std::optional<stream_head>, read_error> sqlite_log_reader::head(const stream_id& stream,
+                                                                       std::int64_t before) {
   sqlite::reset_at_end reset{head_};
   head_.bind(1, stream.value).bind(2, before);
   auto step = head_.step();
@@ -180,10 +182,15 @@ result<std::optional<stream_head>, read_error> sqlite_log::reader::head(const st
 }
 
 result<std::vector<unfinished_stream>, read_error>
-sqlite_log::reader::unfinished(const stream_id& after, std::size_t limit) {
+sqlite_log_reader::unfinished(std::optional<std::uint32_t> partition, const stream_id& after,
+                              std::size_t limit) {
   std::vector<unfinished_stream> out;
   sqlite::reset_at_end reset{unfinished_};
   unfinished_.bind(1, after.value).bind(2, sql_limit(limit));
+  if (partition)
+    unfinished_.bind(3, std::int64_t{*partition});
+  else
+    unfinished_.bind_null(3);
   sqlite::step_result step;
   while ((step = unfinished_.step()) == sqlite::step_result::row) {
     auto& u = out.emplace_back();
@@ -196,16 +203,18 @@ sqlite_log::reader::unfinished(const stream_id& after, std::size_t limit) {
   return out;
 }
 
-result<std::int64_t, read_error> sqlite_log::reader::end_offset() {
+result<std::int64_t, read_error> sqlite_log_reader::end(std::int64_t from, std::int64_t before) {
   sqlite::reset_at_end reset{end_};
-  if (end_.step() != sqlite::step_result::row)
+  end_.bind(1, from).bind(2, before);
+  const auto step = end_.step();
+  if (step == sqlite::step_result::failed)
     return failure({});
-  return end_.integer(0); // 0 for NULL: no events yet.
+  return step == sqlite::step_result::row ? end_.integer(0) : 0;
 }
 
-result<partition_head, read_error>
-sqlite_log::reader::partition_state(const stream_id& own_stream) {
-  partition_head state;
+result<partition_head, read_error> sqlite_log_reader::partition_state(const partition_head& empty) {
+  auto state = empty;
+  const auto own_stream = partition_stream(empty.topic, empty.number);
   auto first = stream(own_stream, 1, 1, std::numeric_limits<std::int64_t>::max());
   if (!first)
     return first.error();

@@ -1,15 +1,10 @@
 #include "events/log/sqlite_log_writer.hpp"
 
-#include "events/log/sqlite_rows.hpp"
-#include "events/partition.hpp"
-
 #include <sqlite3.h>
 
 namespace runledger {
 
 namespace {
-
-constexpr std::string_view opened_type = "dev.runledger.partition.opened.v1";
 
 /// So many the writer moves itself: a millisecond or two.
 constexpr std::int64_t quick_checkpoint_pages = 256;
@@ -33,43 +28,23 @@ append_result rejected(verdict why, const envelope& e) {
 sqlite_log::writer::~writer() {
   checkpointer_->stop();
   if (dead_ || checkpointer_->failed()) {
-    sqlite3_db_config(db_.raw(), SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, nullptr);
+    sqlite3_db_config(rows_.db().raw(), SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, nullptr);
     return;
   }
-  sqlite3_wal_checkpoint_v2(db_.raw(), nullptr, SQLITE_CHECKPOINT_TRUNCATE, nullptr, nullptr);
+  sqlite3_wal_checkpoint_v2(rows_.db().raw(), nullptr, SQLITE_CHECKPOINT_TRUNCATE, nullptr,
+                            nullptr);
 }
 
 result<void, std::string> sqlite_log::writer::prepare(std::int64_t next_offset,
                                                       const partition_head& state) {
   next_offset_ = next_offset;
   state_ = state_before_ = state;
-  struct prepared {
-    sqlite::statement& target;
-    std::string sql;
-  };
-  const prepared all[] = {
-      {begin_, "BEGIN IMMEDIATE"},
-      {commit_, "COMMIT"},
-      {rollback_, "ROLLBACK"},
-      {insert_, sqlite::insert_event_sql()},
-      {select_head_, "SELECT seq, eventhash, partitionkey, time, \"open\", due_ms FROM events"
-                     " WHERE stream = ?1 ORDER BY seq DESC LIMIT 1"},
-      {select_hash_,
-       "SELECT eventhash, \"offset\", epoch FROM events WHERE stream = ?1 AND seq = ?2"},
-      {set_unfinished_, "INSERT OR REPLACE INTO unfinished (stream, due_ms) VALUES (?1, ?2)"},
-      {unset_unfinished_, "DELETE FROM unfinished WHERE stream = ?1"},
-      {set_ledger_id_, "INSERT OR REPLACE INTO meta (name, value) VALUES ('ledger_id', ?1)"},
-  };
-  for (auto& p : all) {
-    auto made = db_.prepare(p.sql);
-    if (!made)
-      return made.error().message;
-    p.target = std::move(*made);
-  }
-  auto page_size = db_.query_integer("PRAGMA page_size");
+  if (auto prepared = rows_.prepare(); !prepared)
+    return prepared.error().message;
+  auto page_size = rows_.db().query_integer("PRAGMA page_size");
   if (page_size && *page_size)
     page_bytes_ = **page_size;
-  sqlite3_wal_hook(db_.raw(), note_wal_pages, &wal_pages_);
+  sqlite3_wal_hook(rows_.db().raw(), note_wal_pages, &wal_pages_);
   return {};
 }
 
@@ -102,34 +77,33 @@ sqlite_log::writer::attempt(std::vector<append_request>& group,
   results.assign(group.size(), {});
   ended_by_commit_ = false;
   state_before_ = state_;
-  bool good = run(begin_);
+  bool good = rows_.begin();
   for (std::size_t i = 0; good && i < group.size(); ++i)
     good = write_request(group[i], results[i]);
-  good = good && write_unfinished();
+  good = good && rows_.write_unfinished(heads_.changes());
   if (good && written_.empty()) {
-    run(rollback_);
+    rows_.rollback();
     heads_.commit();
     return attempt_result::done;
   }
   if (good) {
     ended_by_commit_ = true;
-    good = run(commit_);
+    good = rows_.commit();
   }
   if (good) {
     heads_.commit();
     return attempt_result::done;
   }
+  last_error_ = rows_.last_error();
   undo();
   bool unique = last_error_.code == SQLITE_CONSTRAINT_UNIQUE;
   return unique && !ask_file_ ? attempt_result::surprised : attempt_result::failed;
 }
 
 void sqlite_log::writer::undo() {
-  if (db_.in_transaction()) {
-    auto why = last_error_;
-    if (!run(rollback_) && db_.in_transaction())
-      dead_ = "the ledger's transaction cannot be rolled back: " + last_error_.message;
-    last_error_ = why;
+  if (rows_.db().in_transaction()) {
+    if (!rows_.rollback() && rows_.db().in_transaction())
+      dead_ = "the ledger's transaction cannot be rolled back: " + rows_.last_error().message;
   }
   heads_.rollback();
   state_ = state_before_;
@@ -153,21 +127,6 @@ append_result sqlite_log::writer::failure(bool at_commit) {
           *dead_};
 }
 
-bool sqlite_log::writer::run(sqlite::statement& s) {
-  sqlite::step_result step;
-  do
-    step = s.step();
-  while (step == sqlite::step_result::row);
-  if (step == sqlite::step_result::failed)
-    remember_error();
-  s.reset();
-  return step == sqlite::step_result::done;
-}
-
-void sqlite_log::writer::remember_error() {
-  last_error_ = db_.last_error();
-}
-
 bool sqlite_log::writer::write_request(append_request& request, append_result& outcome) {
   outcome = {append_outcome::accepted, verdict::accepted, {}};
   if (request.events.empty())
@@ -187,7 +146,7 @@ bool sqlite_log::writer::write_request(append_request& request, append_result& o
     written_.resize(first_written);
     head_cache::restore(stream->second, before);
     state_ = state;
-    if (!load_head(stream->second, stream->first)) {
+    if (!rows_.load_head(stream->second, stream->first)) {
       heads_.erase(stream);
       return false;
     }
@@ -235,23 +194,10 @@ append_result sqlite_log::writer::judge_request(append_request& request, head_ca
 bool sqlite_log::writer::insert_from(std::size_t first) {
   for (auto i = first; i < written_.size(); ++i)
     written_[i]->offset = next_offset_++;
-  for (auto i = first; i < written_.size(); ++i) {
-    sqlite::bind_event(insert_, *written_[i]);
-    if (!run(insert_))
+  for (auto i = first; i < written_.size(); ++i)
+    if (!rows_.insert(*written_[i]))
       return false;
-    if (written_[i]->event.type == opened_type && !note_ledger_id(written_[i]->event))
-      return false;
-  }
   return true;
-}
-
-/// The ledger's id, where a person with a SQLite tool looks for it.
-bool sqlite_log::writer::note_ledger_id(const envelope& e) {
-  auto opened = read_opened(e.data);
-  if (!opened)
-    return true;
-  set_ledger_id_.bind(1, opened->ledger);
-  return run(set_ledger_id_);
 }
 
 /// A stream that the cache does not know and whose first event is appended is taken for new: the
@@ -265,62 +211,20 @@ head_cache::node* sqlite_log::writer::find_head(const stream_id& stream, std::ui
   assumed_new = first_seq == 1 && !ask_file_;
   if (assumed_new)
     return added;
-  if (load_head(added->second, stream))
+  if (rows_.load_head(added->second, stream))
     return added;
   heads_.erase(added);
   return nullptr;
 }
 
-bool sqlite_log::writer::load_head(head_cache::entry& e, const stream_id& stream) {
-  sqlite::reset_at_end reset{select_head_};
-  select_head_.bind(1, stream.value);
-  auto step = select_head_.step();
-  if (step == sqlite::step_result::done)
-    return true;
-  if (step == sqlite::step_result::failed) {
-    remember_error();
-    return false;
-  }
-  e.head.seq = static_cast<std::uint64_t>(select_head_.integer(0));
-  // A damaged hash becomes one that no event can follow.
-  e.head.hash = digest_from_bytes(select_head_.blob(1)).value_or(sha256("damaged"));
-  e.head.partition_key = select_head_.text(2);
-  e.head.time = from_ms(select_head_.integer(3));
-  e.open = select_head_.integer(4) != 0;
-  if (!select_head_.is_null(5))
-    e.due_ms = select_head_.integer(5);
-  return true;
-}
-
 std::optional<verdict> sqlite_log::writer::judge_repeat(record& r) {
-  sqlite::reset_at_end reset{select_hash_};
-  select_hash_.bind(1, r.event.stream.value).bind(2, static_cast<std::int64_t>(r.event.seq));
-  auto step = select_hash_.step();
-  if (step == sqlite::step_result::failed) {
-    remember_error();
+  std::optional<sqlite_log_rows::stored_event> there;
+  if (!rows_.find(r.event.stream, r.event.seq, there))
     read_failed_ = true;
-  }
-  if (step != sqlite::step_result::row || select_hash_.blob(0) != r.event.eventhash.view())
+  if (!there || there->hash != r.event.eventhash)
     return std::nullopt;
-  r.offset = select_hash_.integer(1);
-  return static_cast<std::uint64_t>(select_hash_.integer(2)) == r.epoch ? verdict::duplicate
-                                                                        : verdict::wrong_epoch;
-}
-
-/// Follows what the group changed: only a stream whose last event says something new costs a write.
-bool sqlite_log::writer::write_unfinished() {
-  for (const auto& c : heads_.changes()) {
-    const auto& now = c.stream->second;
-    if (now.open == c.before.open && (!now.open || now.due_ms == c.before.due_ms))
-      continue;
-    auto& change = now.open ? set_unfinished_ : unset_unfinished_;
-    change.bind(1, c.stream->first.value);
-    if (now.open)
-      change.bind(2, now.due_ms);
-    if (!run(change))
-      return false;
-  }
-  return true;
+  r.offset = there->place;
+  return there->epoch == r.epoch ? verdict::duplicate : verdict::wrong_epoch;
 }
 
 /// Three steps: the checkpointer moves what there is; again, while the writer has added much
@@ -350,7 +254,7 @@ void sqlite_log::writer::tend_wal() {
 }
 
 void sqlite_log::writer::finish_checkpoint() {
-  auto done = checkpoint_passively(db_);
+  auto done = checkpoint_passively(rows_.db());
   if (done)
     ++finished_;
   else if (!heals(done.error()))

@@ -5,6 +5,7 @@
 #include "events/log/sqlite.hpp"
 #include "events/log/sqlite_checkpointer.hpp"
 #include "events/log/sqlite_log.hpp"
+#include "events/log/sqlite_log_rows.hpp"
 
 #include <memory>
 #include <optional>
@@ -20,7 +21,7 @@ public:
   writer(const sqlite_log_options& options, sqlite::connection db,
          std::unique_ptr<sqlite_checkpointer> checkpointer)
       : options_(options),
-        db_(std::move(db)),
+        rows_(std::move(db)),
         checkpointer_(std::move(checkpointer)),
         heads_(options.cached_heads) {}
   /// A clean end moves the WAL into the file.
@@ -58,20 +59,15 @@ private:
   append_result judge_request(append_request& request, head_cache::node& stream);
   bool insert_from(std::size_t first);
   head_cache::node* find_head(const stream_id& stream, std::uint64_t first_seq, bool& assumed_new);
-  bool load_head(head_cache::entry& e, const stream_id& stream);
   /// True if the very event stands at its place already; sets the record's offset.
   /// Nothing: it is not the stored event. Another writer's is no repeat: `wrong_epoch`.
   std::optional<verdict> judge_repeat(record& r);
-  bool write_unfinished();
-  bool run(sqlite::statement& s);
-  bool note_ledger_id(const envelope& e);
   void undo();
   void finish_checkpoint();
   append_result failure(bool at_commit);
-  void remember_error();
 
   const sqlite_log_options& options_;
-  sqlite::connection db_;
+  sqlite_log_rows rows_;
   std::unique_ptr<sqlite_checkpointer> checkpointer_;
   head_cache heads_;
   partition_head state_, state_before_;
@@ -81,10 +77,7 @@ private:
   bool read_failed_ = false; ///< While a request was judged.
   std::vector<std::shared_ptr<record>> written_;
   std::optional<std::string> dead_;
-  sqlite::error last_error_;
-
-  sqlite::statement begin_, commit_, rollback_, insert_, select_head_, select_hash_;
-  sqlite::statement set_unfinished_, unset_unfinished_, set_ledger_id_;
+  sqlite::error last_error_; ///< That ended the last attempt.
 
   std::int64_t page_bytes_ = 4096;
   std::int64_t wal_pages_ = 0;

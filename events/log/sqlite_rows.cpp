@@ -177,7 +177,7 @@ std::string insert_event_sql() {
 
 void bind_event(statement& insert, const record& r) {
   const auto& e = r.event;
-  insert.bind(col_offset + 1, r.offset)
+  insert.bind(col_offset + 1, row_place(r.partition, r.offset))
       .bind(col_stream + 1, e.stream.value)
       .bind(col_seq + 1, static_cast<std::int64_t>(e.seq))
       .bind(col_type + 1, e.type)
@@ -216,6 +216,8 @@ void read_event(const statement& row, bool check_hashes, record& into) {
   in.text(col_workspace, "workspace", e.workspace.value);
   into.partition = static_cast<std::uint32_t>(
       in.integer(col_partition, "partition", 0, std::numeric_limits<std::uint32_t>::max()));
+  if (into.partition != 0 && into.offset >> 47 == std::int64_t{into.partition})
+    into.offset -= row_place(into.partition, 0);
   in.text(col_partition_key, "partitionkey", e.partition_key);
   e.time = from_ms(in.integer(col_time, "time", min_time_ms, max_time_ms));
   into.epoch = static_cast<std::uint64_t>(in.integer(col_epoch, "epoch", 0));

@@ -1,6 +1,6 @@
 #include "tests/sim/watched_views.hpp"
 
-#include "projections/boot.hpp"
+#include "events/log/boot.hpp"
 #include "projections/queries/run_by_id.hpp"
 #include "projections/queries/session_by_id.hpp"
 #include "projections/render.hpp"

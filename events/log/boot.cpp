@@ -1,10 +1,10 @@
-#include "projections/boot.hpp"
+#include "events/log/boot.hpp"
 
 #include <unistd.h>
 
 #include <fstream>
 
-namespace runledger::views {
+namespace runledger {
 
 const std::string& boot_id() {
   static const std::string id = [] {
@@ -21,4 +21,4 @@ void remove_database(const std::string& path) {
     ::unlink((path + side).c_str());
 }
 
-} // namespace runledger::views
+} // namespace runledger
