@@ -10,6 +10,11 @@ head_cache::node* head_cache::find(const stream_id& stream) {
   return &*at;
 }
 
+const head_cache::entry* head_cache::look(const stream_id& stream) const {
+  auto at = entries_.find(stream);
+  return at != entries_.end() ? &at->second : nullptr;
+}
+
 head_cache::node* head_cache::insert(const stream_id& stream) {
   if (entries_.size() >= capacity_)
     evict_one();

@@ -49,6 +49,8 @@ public:
 
   /// The stream's entry, or nullptr.
   node* find(const stream_id& stream);
+  /// The same, and the entry is not taken for used.
+  const entry* look(const stream_id& stream) const;
   /// A new, empty entry for a stream that is not there. May evict another.
   node* insert(const stream_id& stream);
   /// Takes an entry away that this group has not touched.
