@@ -72,6 +72,7 @@ std::string as_text(const std::vector<finding>& findings) {
 
 struct doctor_options : client_options {
   bool ready = false;
+  std::string brokers, prefix;
 };
 
 int examine(const doctor_options& asked) {
@@ -87,6 +88,10 @@ int examine(const doctor_options& asked) {
                       check_bubblewrap(), check_user_namespaces(), check_seccomp(), check_cgroups(),
                       check_file_limit(), check_sqlite(), check_clock()})
     findings.push_back(found);
+  if (const auto brokers = or_variable(asked.brokers, "RUNLEDGER_KAFKA_BROKERS", "");
+      !brokers.empty())
+    findings.push_back(check_kafka(
+        brokers, or_variable(asked.prefix, "RUNLEDGER_KAFKA_TOPIC_PREFIX", "runledger")));
   const bool healthy = std::none_of(findings.begin(), findings.end(),
                                     [](const finding& one) { return one.state == health::fail; });
   print(asked.json ? as_json(findings, healthy) : as_text(findings));
@@ -101,6 +106,10 @@ void add_doctor(CLI::App& app, command& chosen) {
       add_verb(app, chosen, "doctor",
                "Check this machine and the server; exit 1 if something fails", asked, examine);
   verb.add_flag("--ready", asked->ready, "Ask the server alone; exit 1 unless it is ready");
+  verb.add_option("--kafka.brokers", asked->brokers,
+                  "Look at the ledger's topics there (else RUNLEDGER_KAFKA_BROKERS)");
+  verb.add_option("--kafka.topic-prefix", asked->prefix,
+                  "First part of their names (else RUNLEDGER_KAFKA_TOPIC_PREFIX, else runledger)");
   verb.footer("Example:\n  runledger doctor --data /var/lib/runledger");
 }
 

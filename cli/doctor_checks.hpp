@@ -37,5 +37,7 @@ finding check_cgroups();
 finding check_file_limit();
 finding check_sqlite();
 finding check_clock();
+/// The brokers answer, and the ledger's topics keep what they acknowledge on more than one disk.
+finding check_kafka(const std::string& brokers, const std::string& prefix);
 
 } // namespace runledger::cli

@@ -1,5 +1,6 @@
 #include "cli/offline_ledger.hpp"
 
+#include "cli/kafka_ledger.hpp"
 #include "cli/output_file.hpp"
 #include "events/log/file_blob_store.hpp"
 #include "events/log/private_copy.hpp"
@@ -58,6 +59,32 @@ std::unique_ptr<event_log> open_file(const std::string& path) {
   return *std::move(log);
 }
 
+/// BROKERS or BROKERS/PREFIX: reads the topics to their end into a file that is gone at the end.
+std::unique_ptr<event_log> open_topics(std::string named, const private_copy& into) {
+  remove_copy_at_signals();
+  kafka_log_options with;
+  kafka::topic_wishes wishes;
+  if (const auto slash = named.find('/'); slash != std::string::npos) {
+    wishes.prefix = named.substr(slash + 1);
+    named.resize(slash);
+  }
+  wishes.read_only = true;
+  wishes.blobs = false;
+  with.cluster.brokers = named;
+  auto topics = kafka::prepare_topics(with.cluster, wishes, std::chrono::seconds{10});
+  if (!topics)
+    throw command_failure{exit_wrong, topics.error()};
+  with.prefix = wishes.prefix;
+  with.topics = ledger_topics(*topics);
+  with.replica_file = into.path();
+  with.read_only = true;
+  with.patience = std::chrono::seconds{10};
+  auto log = kafka_log::open(std::move(with));
+  if (!log)
+    throw command_failure{exit_wrong, log.error()};
+  return *std::move(log);
+}
+
 /// A folder without a ledger is told apart from a ledger that cannot be read.
 void expect_ledger_in(const std::string& folder) {
   std::error_code ec;
@@ -88,7 +115,7 @@ void add_offline_options(CLI::App& app, offline_options& options) {
                  "The data folder: ledger, views and tree heads (else RUNLEDGER_DATA, else "
                  "./runledger-data)");
   app.add_option("--ledger", options.ledger,
-                 "The ledger, where it is not the folder's: sqlite:FILE or kafka:BROKERS");
+                 "The ledger, where it is not the folder's: sqlite:FILE or kafka:BROKERS[/PREFIX]");
   app.add_flag("--json", options.json, "Print JSON");
 }
 
@@ -114,8 +141,14 @@ offline_ledger::offline_ledger(const offline_options& options) {
     const auto beside = fs::path{name_}.parent_path();
     blobs_ = blobs_in(data_.empty() ? (beside / "blobs").string() : data_ + "/blobs");
   } else if (named.starts_with(kafka_prefix) && named.size() > kafka_prefix.size()) {
-    throw command_failure{exit_wrong, "this build of runledger reads no ledger on Kafka: --ledger "
-                                      "takes sqlite:FILE"};
+    name_ = named.substr(kafka_prefix.size());
+    auto place = private_copy::of_nothing();
+    if (!place)
+      throw command_failure{exit_wrong, place.error()};
+    copy_ = *std::move(place);
+    log_ = open_topics(name_, *copy_);
+    if (!data_.empty())
+      blobs_ = blobs_in(data_ + "/blobs");
   } else {
     throw command_failure{
         exit_wrong, fmt::format("--ledger {}: write sqlite:FILE or kafka:BROKERS", options.ledger)};

@@ -3,6 +3,7 @@
 #include "cli/command.hpp"
 #include "events/log/blob_store.hpp"
 #include "events/log/event_log.hpp"
+#include "events/log/private_copy.hpp"
 
 #include <memory>
 #include <string>
@@ -11,8 +12,9 @@ namespace runledger::cli {
 
 /// What every command that works with the server absent is told.
 struct offline_options {
-  std::string data;   ///< The data folder.
-  std::string ledger; ///< `sqlite:FILE` or `kafka:BROKERS`; wins over the folder's for the events.
+  std::string data; ///< The data folder.
+  std::string
+      ledger; ///< `sqlite:FILE` or `kafka:BROKERS[/PREFIX]`; wins over the folder's for the events.
   bool json = false;
 };
 
@@ -47,6 +49,7 @@ public:
   std::string tree_heads() const { return data_.empty() ? "" : data_ + "/tree-heads"; }
 
 private:
+  std::unique_ptr<private_copy> copy_; ///< What was read of Kafka's topics; outlives the log.
   std::unique_ptr<event_log> log_;
   std::unique_ptr<blob_store> blobs_;
   std::string name_, data_;

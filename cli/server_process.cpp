@@ -1,8 +1,11 @@
 #include "cli/server_process.hpp"
 
 #include "cli/first_start.hpp"
+#include "cli/kafka_ledger.hpp"
 #include "cli/private_file.hpp"
 #include "cli/version.hpp"
+#include "events/log/boot.hpp"
+#include "events/log/sqlite_log.hpp"
 #include "http/key_loading.hpp"
 #include "http/routes/table.hpp"
 #include "http/trusted_proxies.hpp"
@@ -26,6 +29,8 @@ namespace {
 
 constexpr std::size_t query_threads = 2;
 constexpr std::chrono::seconds edge_grace{5};
+/// How often it is looked whether a ledger elsewhere is still what it was.
+constexpr std::chrono::seconds ledger_look{1};
 
 /// The secret behind signed links, made at the first start.
 std::string link_secret(const std::string& path) {
@@ -131,8 +136,6 @@ server_process::server_process(const settings& with)
     : settings_(with),
       data_(std::filesystem::absolute(with.data).lexically_normal().string()),
       refusals_(io_, clock_, keys_, with.audit_refused_per_minute) {
-  if (with.ledger != ledger_kind::sqlite)
-    throw std::runtime_error("this build has the ledger `sqlite` only");
   if (const auto given = bootstrap_key(); given && !is_possible_key(*given))
     throw std::runtime_error(
         "RUNLEDGER_BOOTSTRAP_KEY must have 16 to 256 visible ASCII characters");
@@ -150,22 +153,38 @@ server_process::~server_process() {
     drainer_.join();
 }
 
-void server_process::open_parts() {
-  auto lock = data_folder_lock::acquire(data_);
-  if (!lock)
-    throw std::runtime_error(lock.error());
-  lock_ = std::move(*lock);
+void server_process::open_ledger() {
+  if (settings_.ledger == ledger_kind::kafka) {
+    auto opened = open_kafka_ledger(settings_, data_);
+    kafka_ = opened.log.get();
+    log_ = std::move(opened.log);
+    blobs_ = std::move(opened.blobs);
+    if (kafka_->made_anew()) // What the views were made of is not there any more.
+      for (const char* file : {"/views.db", "/views.db.clean"})
+        remove_database(data_ + file);
+    return;
+  }
   sqlite_log_options options;
   options.folder = data_;
   auto log = sqlite_log::open(std::move(options));
   if (!log)
     throw std::runtime_error(log.error());
   log_ = std::move(*log);
-  auto blobs =
-      file_blob_store::open(settings_.blobs_dir.empty() ? data_ + "/blobs" : settings_.blobs_dir);
-  if (!blobs)
-    throw std::runtime_error(blobs.error());
-  blobs_ = std::move(*blobs);
+}
+
+void server_process::open_parts() {
+  auto lock = data_folder_lock::acquire(data_);
+  if (!lock)
+    throw std::runtime_error(lock.error());
+  lock_ = std::move(*lock);
+  open_ledger();
+  if (!blobs_) {
+    auto blobs =
+        file_blob_store::open(settings_.blobs_dir.empty() ? data_ + "/blobs" : settings_.blobs_dir);
+    if (!blobs)
+      throw std::runtime_error(blobs.error());
+    blobs_ = std::move(*blobs);
+  }
   if (const auto killed = harness::sweep_processes(data_); killed > 0)
     spdlog::warn("ended {} processes that an earlier server had left running", killed);
   views::runner_options tail;
@@ -194,7 +213,11 @@ void server_process::make_edge() {
   context_->edge_metrics = [this](std::string& out) {
     edge_->figures().write_prometheus(out);
     refusals_.append_metrics(out);
+    if (kafka_ != nullptr)
+      append_kafka_metrics(out, *kafka_);
   };
+  if (kafka_ != nullptr)
+    context_->stale = [this] { return kafka_->is_stale(); };
   if (spdlog::should_log(spdlog::level::debug))
     edge_->on_answer(log_answer);
   http::trusted_proxies proxies;
@@ -288,6 +311,18 @@ void server_process::watch_keys() {
     keys_changed_ = false;
     if (context_->at == http::stage::serving)
       http::load_keys(*context_, {});
+  });
+}
+
+/// A ledger in Kafka may turn out to be dead although nobody appends.
+void server_process::watch_ledger() {
+  ledger_timer_.expires_after(ledger_look);
+  ledger_timer_.async_wait([this](const boost::system::error_code& ec) {
+    if (ec)
+      return;
+    if (const auto why = log_->failed())
+      return fail(*why);
+    watch_ledger();
   });
 }
 
@@ -386,6 +421,8 @@ int server_process::run() {
   listen();
   start_engine();
   start_views();
+  if (kafka_ != nullptr)
+    watch_ledger();
   io_.run();
   take_apart();
   if (exit_code_ == 0)

@@ -5,7 +5,7 @@
 #include "cli/settings.hpp"
 #include "events/log/data_folder_lock.hpp"
 #include "events/log/file_blob_store.hpp"
-#include "events/log/sqlite_log.hpp"
+#include "events/log/kafka_log.hpp"
 #include "http/context.hpp"
 #include "http/refusal_recorder.hpp"
 #include "http/server.hpp"
@@ -42,11 +42,13 @@ public:
 
 private:
   void open_parts();
+  void open_ledger();
   void make_edge();
   void listen();
   void start_engine();
   void start_views();
   void on_signal();
+  void watch_ledger();
   void views_ready();
   void begin_service();
   void watch_keys();
@@ -65,8 +67,9 @@ private:
   std::atomic<http::sse_hub*> hub_ = nullptr;
 
   std::optional<data_folder_lock> lock_;
-  std::unique_ptr<sqlite_log> log_;
-  std::unique_ptr<file_blob_store> blobs_;
+  std::unique_ptr<event_log> log_;
+  kafka_log* kafka_ = nullptr; ///< The same, where it is one.
+  std::unique_ptr<blob_store> blobs_;
   http::net::io_context io_{1};
   std::unique_ptr<http::url_signer> signer_;
   http::key_ring keys_{clock_};
@@ -77,6 +80,7 @@ private:
   std::unique_ptr<harness::process_host> host_;
   std::unique_ptr<engine> engine_;
   boost::asio::signal_set signals_{io_};
+  http::net::steady_timer ledger_timer_{io_};
   std::thread drainer_;
 };
 

@@ -3,6 +3,7 @@
 #include "cli/settings_file.hpp"
 #include "cli/settings_table.hpp"
 #include "cli/settings_values.hpp"
+#include "events/log/kafka/client.hpp"
 #include "http/trusted_proxies.hpp"
 
 #include <algorithm>
@@ -239,6 +240,10 @@ private:
               "`sandbox.mode` is none, which needs `sandbox.allow_none`");
     if (s.ledger == ledger_kind::kafka && s.kafka.brokers.empty())
       problem(origin_of("ledger"), "`ledger` is kafka, which needs `kafka.brokers`");
+    for (const auto& [name, value] : s.kafka.properties)
+      if (const auto why = kafka::forbidden_property(name))
+        problem(origin_of("kafka.properties." + name),
+                fmt::format("`kafka.properties.{}` cannot be set: {}", name, *why));
   }
 
   void check_secrets(const settings& s) {

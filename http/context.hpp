@@ -71,6 +71,8 @@ struct route_context {
   std::deque<std::shared_ptr<kept_answer>> kept_answers = {};
 
   std::atomic<stage> at = stage::starting;
+  /// Whether the ledger cannot be asked now, so that what is read may be old; may be empty.
+  std::function<bool()> stale = {};
   /// Appends metrics of the edge; set by whoever made the server.
   std::function<void(std::string&)> edge_metrics = {};
   std::chrono::steady_clock::time_point started = std::chrono::steady_clock::now();

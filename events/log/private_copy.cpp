@@ -88,6 +88,14 @@ result<std::unique_ptr<private_copy>, std::string> private_copy::of(const std::s
   return path + " changes too fast to be copied: read it as the user who runs the server";
 }
 
+result<std::unique_ptr<private_copy>, std::string> private_copy::of_nothing() {
+  std::unique_ptr<private_copy> out{new private_copy};
+  if (auto made = out->make_folder(); !made)
+    return made.error();
+  the_copy = out.get();
+  return out;
+}
+
 void private_copy::remove() const noexcept {
   ::unlink(path_.c_str());
   for (const auto& one : side_files_)

@@ -15,6 +15,8 @@ class private_copy {
 public:
   /// An error is one sentence for the operator: no room, or a file that changes too fast.
   static result<std::unique_ptr<private_copy>, std::string> of(const std::string& path);
+  /// A folder for a file that is still to be made at path().
+  static result<std::unique_ptr<private_copy>, std::string> of_nothing();
   ~private_copy();
   private_copy(const private_copy&) = delete;
   private_copy& operator=(const private_copy&) = delete;

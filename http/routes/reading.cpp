@@ -30,7 +30,18 @@ bool is_cursor(std::string_view piece) {
 
 } // namespace
 
+namespace {
+
+/// What this server knows is all that it can say: others may have gone on.
+void mark_stale(const route_context& c, reply& r) {
+  if (c.stale && c.stale())
+    r.header("Runledger-Stale", "true");
+}
+
+} // namespace
+
 void when_fresh(route_context& c, reply r, std::function<void(reply)> then) {
+  mark_stale(c, r);
   if (c.views.caught_up()) {
     then(std::move(r));
     return;
@@ -66,6 +77,7 @@ void finish(reply& r, result<rendered, problem> outcome) {
 
 void answer_here(route_context& c, reply r, question ask) {
   if (c.views.caught_up()) { // The usual case costs no allocation.
+    mark_stale(c, r);
     finish(r, ask(*c.reader));
     return;
   }
