@@ -98,7 +98,12 @@ private:
 
   /// An entity that lives in this partition, or in another one of the topic.
   std::string new_stream(bool lives_here) {
-    const auto* prefix = topic_ == "runs" ? "sess_" : topic_ == "workers" ? "wrk_" : "ag_";
+    return new_stream(topic_ == "runs"      ? "sess_"
+                      : topic_ == "workers" ? "wrk_"
+                                            : "ag_",
+                      lives_here);
+  }
+  std::string new_stream(const std::string& prefix, bool lives_here) {
     for (;;) {
       auto id = prefix + make_ulid(from_ms(1'700'000'000'000), roll_.next(), roll_.next());
       if (partitions_ == 1 || (partition_for(id, partitions_) == number_) == lives_here)
@@ -186,6 +191,12 @@ private:
     write(std::move(out));
   }
   void wrong_home() {
+    if (roll_.percent(30)) {
+      const auto kind =
+          roll_.pick(std::vector<std::string>{"sess_", "wrk_", "ag_", "queue/", "ws/"});
+      auto stream = new_stream(kind, true) + (roll_.coin() && kind == "ws/" ? "/budget" : "");
+      return write(*next_of(attributes(stream, "session.turn_accepted"), epoch()));
+    }
     if (roll_.coin())
       return write(*next_of(attributes(new_stream(false), "session.turn_accepted"), epoch()));
     auto e = first_event_of_run(new_stream(true), "cmd_1");
