@@ -23,7 +23,9 @@ for (const message of messages) {
   assert.ok(message.headers().json().properties.ce_eventhash, message.name());
 }
 
-const topics = {run: 'runs', session: 'runs', worker: 'workers', partition: null};
+const topics = {
+  run: 'runs', session: 'runs', worker: 'workers', queue: 'workers', partition: null,
+};
 for (const channel of document.channels().all()) {
   const [, topic] = /^\{prefix\}\.([a-z]+)$/.exec(channel.address());
   const expected = types.filter(type => {
