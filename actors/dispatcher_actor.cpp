@@ -148,7 +148,8 @@ private:
   /// Its queue gives it to a worker elsewhere, and knows whether it waits already.
   void to_remote(dispatch_entry entry, const known_recipe& known) {
     if (!entry.counted)
-      caf::anon_send(services_->directory, runs_waiting{entry.workspace, entry.session, {entry.run}});
+      caf::anon_send(services_->directory,
+                     runs_waiting{entry.workspace, entry.session, {entry.run}});
     auto stream = queue_stream_of(entry.workspace, known.how->queue);
     remote_.insert_or_assign(entry.run.value, stream);
     queue_message mail;

@@ -4,6 +4,8 @@
 #include "events/timeline.hpp"
 
 #include <algorithm>
+#include <fstream>
+#include <iterator>
 
 namespace runledger {
 
@@ -126,6 +128,20 @@ read_history(const event_log& log, const blob_store& blobs, const session_id& se
   }
   std::ranges::sort(*records, {}, [](const record_ptr& r) { return r->offset; });
   return history_of(*records, blobs, run, work_dir);
+}
+
+result<std::string, failure> file_lines(const harness::held_lease& lease,
+                                        const std::string& work_dir,
+                                        const std::vector<harness::blob_descriptor>& files) {
+  std::string lines;
+  for (const auto& one : files) {
+    std::ifstream file{work_dir + '/' + one.path, std::ios::binary};
+    if (!file)
+      return failure{"work_folder_unwritable", one.path + " of the work folder cannot be read."};
+    const std::string content{std::istreambuf_iterator<char>{file}, {}};
+    lines += harness::lease_file_line(lease, one.path, content);
+  }
+  return {boost::system::in_place_value, std::move(lines)};
 }
 
 } // namespace runledger

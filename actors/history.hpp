@@ -1,6 +1,7 @@
 #pragma once
 
 #include "actors/harness/protocol.hpp"
+#include "actors/harness/worker_protocol.hpp"
 #include "events/log/blob_store.hpp"
 #include "events/log/event_log.hpp"
 #include "events/session.hpp"
@@ -29,5 +30,10 @@ history_of(const std::vector<record_ptr>& records, const blob_store& blobs, cons
 result<std::string, failure> as_frame_member(const payload& p, const blob_store& blobs,
                                              const std::string& work_dir, std::string_view pointer,
                                              std::vector<harness::blob_descriptor>& files);
+
+/// The lines that bring these files of the work folder to a remote worker.
+result<std::string, failure> file_lines(const harness::held_lease& lease,
+                                        const std::string& work_dir,
+                                        const std::vector<harness::blob_descriptor>& files);
 
 } // namespace runledger

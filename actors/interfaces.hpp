@@ -530,10 +530,9 @@ struct directory_request {
 using directory_actor = caf::typed_actor<
     caf::reacts_to<directory_request>, caf::reacts_to<to_session>, caf::reacts_to<to_run>,
     caf::reacts_to<to_agent>, caf::reacts_to<to_workspace>, caf::reacts_to<to_queue>,
-    caf::reacts_to<entity_idle>,
-    caf::reacts_to<entity_left>, caf::reacts_to<entity_broken>, caf::reacts_to<wake_stream>,
-    caf::reacts_to<place_returned>, caf::reacts_to<runs_waiting>, caf::reacts_to<run_left_queue>,
-    caf::reacts_to<take_partitions>, caf::reacts_to<taking_over>,
+    caf::reacts_to<entity_idle>, caf::reacts_to<entity_left>, caf::reacts_to<entity_broken>,
+    caf::reacts_to<wake_stream>, caf::reacts_to<place_returned>, caf::reacts_to<runs_waiting>,
+    caf::reacts_to<run_left_queue>, caf::reacts_to<take_partitions>, caf::reacts_to<taking_over>,
     caf::reacts_to<release_partitions>, caf::reacts_to<partition_lost>, caf::reacts_to<tick_atom>,
     caf::reacts_to<drain_atom>>;
 

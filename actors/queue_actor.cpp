@@ -56,7 +56,8 @@ public:
               std::visit([&](auto& body) { on(body); }, mail.body);
               rest();
             },
-            [this](leave_atom) { leave(); }, [this](yield_atom) { yield(); }};
+            [this](leave_atom) { leave(); },
+            [this](yield_atom) { yield(); }};
   }
 
   const char* name() const override { return "queue"; }

@@ -3,6 +3,7 @@
 #include "actors/entity_shell.hpp"
 #include "actors/fork_source.hpp"
 #include "actors/history.hpp"
+#include "actors/run_frames.hpp"
 #include "actors/version_recipe.hpp"
 #include "events/fail_point.hpp"
 #include "events/timeline.hpp"
@@ -11,59 +12,12 @@
 #include <caf/typed_event_based_actor.hpp>
 
 #include <filesystem>
-#include <fstream>
 
 namespace runledger {
 
 namespace {
 
 constexpr std::int64_t ask_again_after_ms = 1000; // After the ledger could not write.
-
-payload json_payload(std::string json) {
-  return payload{std::move(json), {}};
-}
-
-/// What a frame means for the run. Nothing for frames that are no business of a run's. The frame
-/// stays whole: after a refused append it is decided on again.
-std::optional<run::frame_body> body_of(const harness::frame& f) {
-  using type = harness::frame_type;
-  switch (f.type) {
-    case type::step_start:
-      return run::start_step{f.key, f.name, f.kind, f.timeout_ms, f.max_cost};
-    case type::step_done:
-      return run::finish_step{f.key, json_payload(f.payload)};
-    case type::step_fail:
-      return run::fail_step{
-          f.key, {f.code.empty() ? "step_failed" : f.code, f.message}, f.retryable};
-    case type::message:
-      return run::note{run::message_emitted{f.role, json_payload(f.payload), {}}};
-    case type::tool_call:
-      return run::note{run::tool_called{f.key, f.tool, json_payload(f.payload), {}}};
-    case type::tool_result:
-      return run::note{run::tool_returned{
-          f.key, f.tool, json_payload(f.payload), json_payload(f.error_json), {}}};
-    case type::checkpoint:
-      return run::note{run::checkpoint_saved{json_payload(f.payload), {}}};
-    case type::usage:
-      return run::note{
-          run::usage_reported{f.tokens_in, f.tokens_out, f.cost, f.model, f.category, f.key, {}}};
-    case type::log:
-      return run::note{run::logged{f.level, f.message, json_payload(f.payload), {}}};
-    case type::result:
-      return run::succeed{json_payload(f.payload)};
-    case type::error:
-      return run::fail{{f.code.empty() ? "agent_error" : f.code, f.message}, f.retryable};
-    default:
-      return std::nullopt;
-  }
-}
-
-std::optional<std::string> read_file(const std::string& path) {
-  std::ifstream file{path, std::ios::binary};
-  if (!file)
-    return std::nullopt;
-  return std::string{std::istreambuf_iterator<char>{file}, {}};
-}
 
 run_granted* granted_in(const run_mail& mail) {
   const auto* granted = std::get_if<std::shared_ptr<run_granted>>(&mail.body);
@@ -174,8 +128,7 @@ private:
   void take_uploaded(const run_frame& frame) {
     run_mail mail;
     artifact_taken taken{frame.attempt, frame.frame, std::nullopt, {}};
-    const auto& named = frame.frame->digest;
-    auto id = named.starts_with("sha256:") ? digest_from_hex(named.substr(7)) : std::nullopt;
+    auto id = digest_from_hex(frame.frame->digest.substr(frame.frame->digest.find(':') + 1));
     if (id && (services_->blobs.path_of(*id) || services_->blobs.get(*id)))
       taken.blob = blob_ref{*id, static_cast<std::uint64_t>(frame.frame->size)};
     else
@@ -413,8 +366,7 @@ private:
     rest();
   }
 
-  /// The attempt outlived the server in a remote worker. What is to be said waits until all is
-  /// durable that is under way.
+  /// The attempt outlived the server in a remote worker.
   void resume(const lease_resumed& e) {
     if (state_.at != run::phase::running || state_.attempt != e.attempt || launched_) {
       caf::anon_send(e.by, worker_mail{finish_run{id_, e.grant, false}});
@@ -433,7 +385,7 @@ private:
       if (step.at == run::step_phase::running && !state_.cancel_due)
         say(harness::step_go_line(id_.value, key, static_cast<std::uint32_t>(step.attempt)));
       else if (step.at == run::step_phase::gave_up)
-        say_give_up(key, step.error);
+        say(harness::step_give_up_line(id_.value, key, error_json(step.error)));
     }
     if (state_.cancel_due)
       say(harness::cancel_line(
@@ -509,25 +461,11 @@ private:
     auto files = start.blobs;
     for (const auto& item : start.history)
       files.insert(files.end(), item.blobs.begin(), item.blobs.end());
-    auto carried = carry_files(begin.work_dir, files);
+    auto carried = file_lines(lease(), begin.work_dir, files);
     if (!carried)
       return carried.error();
     begin.lines.insert(0, *carried);
     return {};
-  }
-
-  /// The lines that bring these files of the work folder to a remote worker.
-  result<std::string, failure> carry_files(const std::string& work_dir,
-                                           const std::vector<harness::blob_descriptor>& files) {
-    std::string lines;
-    for (const auto& file : files) {
-      auto content = read_file(work_dir + '/' + file.path);
-      if (!content)
-        return failure{"work_folder_unwritable", file.path + " of the work folder cannot be read."};
-      lines += harness::lease_file_line({id_.value, static_cast<std::int64_t>(launched_->grant)},
-                                        file.path, *content);
-    }
-    return {boost::system::in_place_value, std::move(lines)};
   }
 
   /// The first attempt of a session's first turn has no history that is not at hand.
@@ -537,23 +475,6 @@ private:
       return history_of({granted.entry.accepting, first_record_}, services_->blobs, id_,
                         begin.work_dir);
     return read_history(services_->log, services_->blobs, session_, id_, begin.work_dir);
-  }
-
-  static std::string limits_json(const run_limits& limits) {
-    std::string out;
-    json_writer json{out};
-    json.begin_object();
-    if (limits.max_cost_micro_usd)
-      json.raw_member("max_cost_usd", to_usd(*limits.max_cost_micro_usd));
-    if (limits.max_steps)
-      json.member("max_steps", *limits.max_steps);
-    if (limits.timeout_ms) {
-      auto ms = *limits.timeout_ms;
-      json.raw_member("timeout_seconds",
-                      ms % 1000 == 0 ? std::to_string(ms / 1000) : to_usd(micro_usd{ms * 1000}));
-    }
-    json.end_object();
-    return out;
   }
 
   void perform(run_mail&, const run::go& e) {
@@ -570,7 +491,7 @@ private:
     if (!output)
       return end_attempt_later(output.error());
     if (launched_->remote) {
-      auto carried = carry_files(launched_->work_dir, files);
+      auto carried = file_lines(lease(), launched_->work_dir, files);
       if (!carried)
         return end_attempt_later(carried.error());
       say(*carried);
@@ -582,16 +503,7 @@ private:
   void perform(run_mail&, const run::give_up& e) {
     auto known = outcome_of(e.key, {}, e.error, e.source);
     if (known)
-      say_give_up(e.key, known->error);
-  }
-  void say_give_up(const std::string& key, const failure& why) {
-    std::string error;
-    json_writer{error}
-        .begin_object()
-        .member("code", why.code)
-        .member("message", why.message)
-        .end_object();
-    say(harness::step_give_up_line(id_.value, key, error));
+      say(harness::step_give_up_line(id_.value, e.key, error_json(known->error)));
   }
   /// A step's outcome, if it is another run's from there. Nothing: it cannot be read, and the
   /// attempt ends.
@@ -610,8 +522,7 @@ private:
   void perform(run_mail&, const run::drain& e) { say(harness::cancel_line(id_.value, e.drain_ms)); }
   void perform(run_mail&, const run::stop& e) { let_go(e.clean); }
   void perform(run_mail&, const run::announce_end&) {
-    // It may wait for a slot that it does not need any more; its queue is let go for good.
-    if (!launched_ || launched_->remote)
+    if (!launched_ || launched_->remote) // It may wait for a place that it does not need any more.
       caf::anon_send(services_->dispatcher, forget_run{id_});
     let_go(true);
     session_mail mail;
@@ -675,6 +586,10 @@ private:
     services_->folders.give_back(work_dir(), folder_user_);
   }
 
+  harness::held_lease lease() const {
+    return {id_.value, static_cast<std::int64_t>(launched_->grant)};
+  }
+
   std::string work_dir() const {
     return services_->folders.of_run(state_.agent, state_.agent_version, id_);
   }
@@ -701,7 +616,9 @@ private:
     if (auto due = run::due_ms(state_))
       arm(due);
     if (state_.at == run::phase::running) {
-      if (auto queue = own_queue(); !queue.empty()) {
+      if (auto queue = remote_queue(services_->log, services_->blobs, state_,
+                                    services_->settings.recipe_defaults);
+          !queue.empty()) {
         queue_message mail;
         mail.body = resume_lease{id_, state_.attempt, caf::actor_cast<run_actor>(this)};
         caf::anon_send(services_->directory,
@@ -731,17 +648,6 @@ private:
   bool vacate() {
     let_go(false);
     return true;
-  }
-
-  /// The queue of the run's recipe, whose worker may have the attempt still; empty: its harness
-  /// ended with the server. The stream of a slot of a server tells them apart.
-  std::string own_queue() const {
-    auto slot = services_->log.head(stream_of(state_.worker));
-    if (!slot || slot->has_value())
-      return {};
-    auto how = read_recipe(services_->log, services_->blobs, state_.agent, state_.agent_version,
-                           services_->settings.recipe_defaults);
-    return how ? how->how.queue : std::string{};
   }
 
   void leave() {

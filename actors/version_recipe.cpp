@@ -18,4 +18,13 @@ result<version_recipe, failure> read_recipe(const event_log& log, const blob_sto
   return failure{"recipe_unreadable", "The recipe of this version cannot be read."};
 }
 
+std::string remote_queue(const event_log& log, const blob_store& blobs, const run::state& running,
+                         const recipe& defaults) {
+  auto slot = log.head(stream_of(running.worker));
+  if (!slot || slot->has_value())
+    return {};
+  auto read = read_recipe(log, blobs, running.agent, running.agent_version, defaults);
+  return read ? read->how.queue : std::string{};
+}
+
 } // namespace runledger

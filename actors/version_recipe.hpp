@@ -3,6 +3,7 @@
 #include "events/log/blob_store.hpp"
 #include "events/log/event_log.hpp"
 #include "events/recipe.hpp"
+#include "events/run.hpp"
 
 #include <string>
 
@@ -18,5 +19,10 @@ struct version_recipe {
 result<version_recipe, failure> read_recipe(const event_log& log, const blob_store& blobs,
                                             const agent_id& agent, std::int64_t version,
                                             const recipe& defaults);
+
+/// The queue whose worker may have a running attempt still although the server ended; empty: its
+/// harness ended with the server. The stream of a slot of a server tells them apart.
+std::string remote_queue(const event_log& log, const blob_store& blobs, const run::state& running,
+                         const recipe& defaults);
 
 } // namespace runledger

@@ -78,8 +78,8 @@ TEST(workers, a_stopped_worker_is_told_that_its_lease_is_lost) {
   w.open_gate("open"); // For both: the stopped one's harness is not stopped.
   ASSERT_TRUE(eventually([&] { return w.steps_begun(run) == 3; })) << second->printed();
   stopped->signal(SIGCONT);
-  EXPECT_TRUE(eventually([&] { return stopped->printed().find("is over here") != std::string::npos; }))
-      << stopped->printed();
+  const auto told = [&] { return stopped->printed().find("over here") != std::string::npos; };
+  EXPECT_TRUE(eventually(told)) << stopped->printed();
   w.open_gate("later");
   const auto ended = w.end_of(run);
   EXPECT_EQ(ended["status"], "succeeded") << ended.body;

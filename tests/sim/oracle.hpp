@@ -2,10 +2,10 @@
 
 #include "actors/state_probe.hpp"
 #include "events/codec.hpp"
-#include "events/queue.hpp"
 #include "events/json.hpp"
 #include "events/log/memory_log.hpp"
 #include "events/node.hpp"
+#include "events/queue.hpp"
 #include "events/tree_head.hpp"
 
 #include <functional>

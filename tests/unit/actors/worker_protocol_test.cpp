@@ -87,9 +87,8 @@ TEST(WorkerProtocol, GarbageIsRefusedWhereItBelongs) {
       R"({"type":"frame","run":"run_1","lease":3,"frame":{"type":"step.start"}})");
   EXPECT_EQ(bad.lease.epoch, 3);
   EXPECT_NE(bad.error.message.find("key"), std::string::npos);
-  read<worker_bad_frame>(
-      R"({"type":"frame","run":"run_1","lease":3,)"
-      R"("frame":{"type":"result","run":"run_2","output":1}})");
+  read<worker_bad_frame>(R"({"type":"frame","run":"run_1","lease":3,)"
+                         R"("frame":{"type":"result","run":"run_2","output":1}})");
   EXPECT_NE(complaint("x"), "none");
   EXPECT_NE(complaint("[]"), "none");
   EXPECT_NE(complaint(R"({"type":"worker.dance"})").find("unknown type"), std::string::npos);
