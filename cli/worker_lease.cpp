@@ -6,8 +6,8 @@
 namespace runledger::cli {
 
 std::string worker_lease::take_frame(const harness::frame& f) {
-  last_word_ = last_word_ || f.type == harness::frame_type::result
-               || f.type == harness::frame_type::error;
+  last_word_ =
+      last_word_ || f.type == harness::frame_type::result || f.type == harness::frame_type::error;
   auto id = f.id.empty() ? fmt::format("w{}.{}", held_.epoch, ++frames_) : f.id;
   auto message = harness::worker_frame_message(held_, f, id);
   keep({std::move(id), f.key, f.type, !f.id.empty(), message});

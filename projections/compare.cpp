@@ -1,7 +1,7 @@
 #include "projections/compare.hpp"
 
-#include "events/log/sqlite_source.hpp"
 #include "events/log/boot.hpp"
+#include "events/log/sqlite_source.hpp"
 #include "projections/schema.hpp"
 #include "projections/sql.hpp"
 #include "projections/view_names.hpp"

@@ -1,8 +1,8 @@
 #include "projections/view_store.hpp"
 
 #include "events/fail_point.hpp"
-#include "events/planted_bugs.hpp"
 #include "events/log/boot.hpp"
+#include "events/planted_bugs.hpp"
 #include "projections/schema.hpp"
 #include "projections/sql.hpp"
 #include "projections/views/catalog_views.hpp"

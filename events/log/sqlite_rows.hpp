@@ -23,8 +23,8 @@ constexpr std::int64_t ledger_application_id = 0x526e4c67;
 result<void, std::string> prepare_ledger_file(connection& db, const std::string& path,
                                               bool writable);
 
-/// The value of the column `offset`: the offset itself in partition 0, and so in every ledger of one
-/// partition; in a replica of more the partition's flat number stands above 47 bits of offset.
+/// The value of the column `offset`: the offset itself in partition 0, and so in every ledger of
+/// one partition; in a replica of more the partition's flat number stands above 47 bits of offset.
 constexpr std::int64_t row_place(std::uint32_t partition, std::int64_t offset) {
   return static_cast<std::int64_t>(partition) << 47 | offset;
 }
