@@ -112,6 +112,10 @@ remote_worker::remote_worker(remote_worker_options options)
   if (failed)
     throw command_failure{exit_wrong,
                           fmt::format("{}: cannot be made: {}", options_.folder, failed.message())};
+  auto lock = data_folder_lock::acquire(options_.folder);
+  if (!lock)
+    throw command_failure{exit_wrong, lock.error() + " Each worker needs a folder of its own."};
+  lock_ = std::move(*lock);
   harness::sweep_processes(options_.folder);
   try {
     host_ = std::make_unique<harness::process_host>(

@@ -4,6 +4,7 @@
 #include "cli/client.hpp"
 #include "cli/worker_lease.hpp"
 #include "cli/worker_wire.hpp"
+#include "events/log/data_folder_lock.hpp"
 
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/signal_set.hpp>
@@ -103,6 +104,7 @@ private:
   boost::asio::signal_set signals_{loop_};
   boost::asio::thread_pool uploads_{2};
   boost::asio::steady_timer again_{loop_}, heartbeat_{loop_}, patience_{loop_};
+  std::optional<data_folder_lock> lock_; // What another worker's processes are is not swept here.
   std::unique_ptr<harness::process_host> host_;
   std::shared_ptr<worker_wire> wire_;
   std::size_t server_ = 0, failures_ = 0;

@@ -64,7 +64,7 @@ bool worker_session::take(std::string_view message) {
     return false;
   }
   std::visit([&](auto& said) { on(said, message.size()); }, *parsed);
-  paused_ = in_flight_ > in_flight_max;
+  paused_ = paused_ || in_flight_ > in_flight_max; // Until half of it is durable: returned().
   return carrier_ != nullptr && !paused_;
 }
 

@@ -170,12 +170,18 @@ result<void, std::string> replica::make() {
 result<void, std::string> replica::load() {
   auto& db = rows_->db();
   auto text = [&](const sqlite::error& e) { return options_.path + ": " + e.message; };
-  if (auto set = db.exec(writer_settings); !set)
-    return text(set.error());
+  // Synced before anything else is written without a sync: else a power cut could leave the mark of
+  // a clean end on pages that are half written.
+  if (auto synced = db.exec("PRAGMA synchronous = FULL"); !synced)
+    return text(synced.error());
   if (auto used = set_meta(db, "clean", "0"); !used)
     return text(used.error());
   if (auto booted = set_meta(db, "boot_id", boot_id()); !booted)
     return text(booted.error());
+  if (auto moved = db.exec("PRAGMA wal_checkpoint(TRUNCATE)"); !moved)
+    return text(moved.error());
+  if (auto set = db.exec(writer_settings); !set)
+    return text(set.error());
   if (auto ready = rows_->prepare(); !ready)
     return text(ready.error());
   auto insert = db.prepare("INSERT OR REPLACE INTO replica_positions VALUES (?1, ?2, ?3, ?4)");

@@ -19,7 +19,11 @@ std::string_view not_ready_because(const route_context& c) {
     case stage::serving:
       break;
   }
-  return c.actors->recovered() ? std::string_view{} : "unfinished work is being taken up";
+  if (!c.actors->recovered())
+    return "unfinished work is being taken up";
+  if (c.actors->held().size() < c.log.partition_count())
+    return "another server has taken the ledger";
+  return {};
 }
 
 } // namespace

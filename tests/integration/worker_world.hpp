@@ -13,8 +13,8 @@ namespace runledger::contract {
 /// A world with the agent `remote`, whose runs go to the queue `q`, and workers beside it.
 class worker_world : public world {
 public:
-  /// The lease is short, so that what waits for its end does not wait long.
-  explicit worker_world(std::vector<std::string> flags = {"--workers.lease", "2s"})
+  /// The lease is long: nothing expires because the machine is busy. Who waits for an end says so.
+  explicit worker_world(std::vector<std::string> flags = {"--workers.lease", "30s"})
       : world(std::move(flags)) {}
 
   /// As world::start; again after a kill.

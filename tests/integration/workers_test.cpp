@@ -29,7 +29,7 @@ TEST(workers, execute_the_runs_of_their_queue) {
 // Goal: kill -9 of a worker in the middle of a step: its lease expires, the run goes on elsewhere,
 // recorded steps do not execute again, and no attempt is used up.
 TEST(workers, a_killed_worker_loses_its_run) {
-  worker_world w;
+  worker_world w{{"--workers.lease", "2s"}};
   ASSERT_TRUE(w.start());
   auto first = w.work();
   const auto run = w.begin_remote(R"([["step","a"],["gated","b","open"],["step","c"]])");
@@ -66,7 +66,7 @@ TEST(workers, a_killed_server_costs_a_remote_run_nothing) {
 // Goal: a worker that is stopped for longer than its lease has lost the run; what it says of it
 // when it wakes up counts for nothing, it is told so, and it serves on.
 TEST(workers, a_stopped_worker_is_told_that_its_lease_is_lost) {
-  worker_world w;
+  worker_world w{{"--workers.lease", "2s"}};
   ASSERT_TRUE(w.start());
   auto stopped = w.work();
   const auto run = w.begin_remote(R"([["gated","a","open"],["gated","b","later"]])");
@@ -275,7 +275,7 @@ TEST(workers, the_example_in_python_serves_a_queue) {
 // Goal: kill -9 of the example in Python in the middle of a run: another one goes on behind the
 // recorded steps.
 TEST(workers, the_example_in_python_may_die) {
-  worker_world w;
+  worker_world w{{"--workers.lease", "2s"}};
   ASSERT_TRUE(w.start());
   auto first = python_worker(w, "first");
   auto asking = w.client();

@@ -152,7 +152,7 @@ private:
 class skewed_history {
 public:
   skewed_history(std::uint64_t seed, std::uint32_t partitions, int steps)
-      : log{partitions}, model{log, seed}, dice_(seed) {
+      : log{{topic_size{"ledger", partitions}}}, model{log, seed}, dice_(seed) {
     for (int slot = 0; slot < 2; ++slot) {
       workers.push_back(model.facts.fresh<worker_id_tag>("wrk_"));
       model.facts.write(stream_of(workers.back()), worker::event{worker::registered{"node", slot}});

@@ -29,12 +29,12 @@ void put_empty_views(const std::string& path) {
   static const test::temp_folder home;
   static const auto empty = [] {
     auto made = home.path() + "/empty.db";
-    views::remove_database(made);
+    remove_database(made);
     if (auto opened = views::view_store::open(made, views::writing::live); !opened)
       throw std::runtime_error(opened.error().message);
     return made;
   }();
-  views::remove_database(path);
+  remove_database(path);
   std::filesystem::copy_file(empty, path);
 }
 
@@ -55,8 +55,8 @@ watched_views::watched_views(const memory_log& disk, const blob_store& blobs, or
 watched_views::~watched_views() {
   reader_.reset();
   store_.reset();
-  views::remove_database(path_);
-  views::remove_database(rebuilt_path_);
+  remove_database(path_);
+  remove_database(rebuilt_path_);
 }
 
 void watched_views::complain(const std::string& what) {

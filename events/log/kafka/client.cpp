@@ -252,6 +252,7 @@ producer::open(const cluster& with, failure_listener on_failure, success_listene
                              {"linger.ms", "0"},
                              {"compression.type", "lz4"},
                              {"message.timeout.ms", "300000"},
+                             {"queue.buffering.max.kbytes", "131072"},
                              {"request.timeout.ms", "4000"},
                              {"message.max.bytes", std::to_string(16 << 20)},
                              {"queue.buffering.max.messages", "1000000"},

@@ -28,6 +28,8 @@ using clock = std::chrono::steady_clock;
 constexpr std::size_t chunk_bytes = 512 * 1024;
 constexpr std::string_view chunk_header = "runledger_chunk", size_header = "runledger_size";
 constexpr milliseconds poll_wait{100};
+/// No blob is larger: what says so is no part of one.
+constexpr std::uint64_t blob_bytes_max = std::uint64_t{4} << 30;
 /// Positions are noted after so many records, and at the end.
 constexpr int note_after = 256;
 
@@ -60,7 +62,7 @@ std::optional<chunk> read_chunk(const record_view& r) {
     if (h.name == size_header && h.value)
       size = number(*h.value);
   }
-  if (!id || !place || !size || *place >= chunks_of(*size))
+  if (!id || !place || !size || *size > blob_bytes_max || *place >= chunks_of(*size))
     return std::nullopt;
   out = {*id, *place, *size, r.value.value_or("")};
   const auto expected = std::min<std::uint64_t>(chunk_bytes, *size - *place * chunk_bytes);
