@@ -31,6 +31,8 @@ std::string_view topic_of(const stream_id& stream) {
       break;
   }
   std::string_view name{stream.value};
+  if (name.starts_with("queue/")) // In whatever form: a consumer decides by these letters too.
+    return "workers";
   if (name.starts_with("ws/") && (name.ends_with("/executor") || name.ends_with("/budget")))
     return "workspaces";
   return "catalog";

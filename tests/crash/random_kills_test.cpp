@@ -110,8 +110,9 @@ private:
   }
 
   void note(const call& asked, http_answer answer, bool no_op) {
+    // Also where the answer to its cancellation was lost.
     const bool to_ended = answer.status == 409 && answer["code"] == "session_terminated"
-                          && cancelled_.contains(asked.session);
+                          && asked_to_cancel_.contains(asked.session);
     if (to_ended)
       return;
     if (answer.status != 201 && answer.status != 202) {
@@ -119,9 +120,7 @@ private:
       return;
     }
     receipt made{asked, std::move(answer), {}, no_op};
-    if (asked.route.ends_with("/cancel"))
-      cancelled_.insert(asked.session);
-    else
+    if (!asked.route.ends_with("/cancel"))
       made.run = made.answer["run_id"];
     if (asked.session.empty() && !asked.route.ends_with(where_.steps + "/runs"))
       sessions_.push_back(made.answer["session_id"]);
@@ -163,7 +162,7 @@ private:
   std::unique_ptr<http_client> http_;
   std::vector<receipt> receipts_;
   std::vector<std::string> sessions_, complaints_;
-  std::set<std::string> cancelled_, asked_to_cancel_;
+  std::set<std::string> asked_to_cancel_;
   std::uint16_t last_port_ = 0;
   std::size_t keys_ = 0, lost_ = 0, started_slow_ = 0;
 };

@@ -80,6 +80,8 @@ TEST_P(example_consumer, accepts_what_the_fold_accepts) {
   EXPECT_EQ(said.exit_code, 0) << said.error;
   const auto found = events_in(said.out);
   const auto& expected = fold.accepted();
+  for (const auto& e : expected)
+    EXPECT_TRUE(std::ranges::find(found, e) != found.end()) << e;
   ASSERT_EQ(found.size(), expected.size()) << said.error;
   for (std::size_t i = 0; i < found.size(); ++i)
     ASSERT_EQ(found[i], expected[i]) << "event " << i;

@@ -193,7 +193,7 @@ TEST_F(rebuild_command, refuses_in_words) {
   EXPECT_FALSE(std::filesystem::exists("/nonexistent"));
   EXPECT_TRUE(std::filesystem::is_empty(temporary.path()));
   sql("UPDATE meta SET value = '99' WHERE name = 'schema_version'");
-  expect("--check", "has schema 99, this version of runledger has 1: rebuild it");
+  expect("--check", "has schema 99, this version of runledger has 2: rebuild it");
   expect("--view keys", "it has another schema. Rebuild all of them (without --view)");
   EXPECT_EQ(rebuild().exit_code, 0);
   EXPECT_EQ(rebuild("--check").exit_code, 0);

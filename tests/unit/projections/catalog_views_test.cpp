@@ -156,9 +156,13 @@ TEST_F(catalog_views_test, workers) {
   ASSERT_EQ(list->items.size(), 1U);
   std::string json;
   views::append_worker_json(json, list->items[0]);
-  EXPECT_NE(json.find("\"slot\":3,\"status\":\"busy\",\"agent_id\":\"" + agent.value
+  EXPECT_NE(json.find("\"status\":\"busy\",\"node\":\"node\",\"slot\":3,\"queue\":null"),
+            std::string::npos)
+      << json;
+  EXPECT_NE(json.find("\"agent_id\":\"" + agent.value
                       + "\",\"agent_version\":1,\"layers\":[\"bubblewrap\",\"rlimits\"]"),
-            std::string::npos);
+            std::string::npos)
+      << json;
   auto foreign = views::list_workers(*reader, workspace_id{"ws_other"}, 50, {});
   ASSERT_TRUE(foreign);
   EXPECT_TRUE(foreign->items.at(0).agent.empty());

@@ -89,9 +89,10 @@ TEST_F(compare_test, names_what_was_planted) {
   expect("INSERT INTO parked VALUES('runs', 'run_x', 'run_x', 1, 0, 'why')",
          "table parked, row entity='run_x',view='runs': live stream='run_x',seq=1,at=0,reason="
          "'why', rebuilt (no such row)");
-  expect("DROP TABLE workers", "table workers: live (no such table), rebuilt "
-                               "at,id,node,slot,busy,agent_id,agent_version,layers,last_reason,"
-                               "registered_ms,changed_ms,parked");
+  expect("DROP TABLE workers",
+         "table workers: live (no such table), rebuilt "
+         "at,id,node,slot,busy,agent_id,agent_version,layers,last_reason,"
+         "registered_ms,changed_ms,parked,workspace,queue,name,slots,leases,gone");
 }
 
 // Goal: an index that is gone, declared otherwise, or does not lead to its rows is named, whatever
@@ -166,7 +167,7 @@ TEST_F(compare_test, refuses) {
   ASSERT_TRUE(check());
   EXPECT_EQ(folder_state(folder.path()), before);
   sql("UPDATE meta SET value = '99' WHERE name = 'schema_version'");
-  refused("has schema 99, this version of runledger has 1");
+  refused("has schema 99, this version of runledger has 2");
   std::ofstream{path} << "this is no database, but long enough to be looked at as if it were one";
   refused("cannot be compared");
   std::filesystem::remove(path);
