@@ -239,6 +239,7 @@ void simulation::gather() {
   auto& last = world_.current();
   constexpr int tries_max = 100;
   for (int i = 0; i < tries_max; ++i) {
+    world_.settle(); // What it was asked to give up may be on its way yet.
     std::vector<std::uint32_t> missing;
     for (std::uint32_t p = 0; p < world_.disk.partition_count(); ++p)
       if (world_.disk.partition_state(p).epoch != last.actors->partitions.epoch_of(p))
