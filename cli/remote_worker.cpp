@@ -7,6 +7,8 @@
 
 #include <boost/asio/post.hpp>
 
+#include <algorithm>
+#include <array>
 #include <csignal>
 #include <cstdio>
 #include <filesystem>
@@ -53,6 +55,18 @@ harness::worker_lease_ended end_of(const harness::held_lease& lease,
   if (info.reason == "exited" && info.code == 0)
     return {lease, "no_result", "The harness exited without a result.", true};
   return {lease, info.reason == "exited" ? "harness_exited" : info.reason, info.message, true};
+}
+
+/// A recipe comes from whoever may write agents; what runs on this machine is the operator's choice
+/// (`--env` passes such a variable on).
+bool makes_others_code_run(std::string_view variable) {
+  constexpr std::array exact{"PATH",    "BASH_ENV",     "ENV",       "SHELLOPTS",
+                             "IFS",     "NODE_OPTIONS", "NODE_PATH", "RUBYOPT",
+                             "RUBYLIB", "CLASSPATH",    "GCONV_PATH"};
+  constexpr std::array beginnings{"LD_", "PYTHON", "PERL5", "BASH_FUNC_"};
+  return std::ranges::find(exact, variable) != exact.end() || variable.ends_with("_TOOL_OPTIONS")
+         || variable.ends_with("JAVA_OPTIONS")
+         || std::ranges::any_of(beginnings, [&](const char* b) { return variable.starts_with(b); });
 }
 
 } // namespace
@@ -245,6 +259,13 @@ void remote_worker::granted(harness::server_line& line) {
   one.attempt = line.attempt;
   one.heartbeat_ms = line.heartbeat_ms;
   one.environment = std::move(line.environment);
+  std::erase_if(one.environment, [this, &line](const auto& variable) {
+    const bool dropped = makes_others_code_run(variable.first);
+    if (dropped)
+      note(fmt::format("{}: the recipe's {} is left out: it could run code here", line.run,
+                       variable.first));
+    return dropped;
+  });
   one.environment.insert(one.environment.end(), options_.environment.begin(),
                          options_.environment.end());
   if (options_.once && !std::exchange(served_, true))
@@ -353,15 +374,19 @@ void remote_worker::on_ready(const harness::held_lease& lease) {
 void remote_worker::on_frames(const harness::held_lease& lease,
                               const std::vector<harness::frame>& frames) {
   auto* one = find(lease);
-  if (one == nullptr)
-    return; // Of a run that is over here.
+  if (one == nullptr || one->lease.last_word_said())
+    return; // Of a run that is over here: nothing of it is kept.
   for (const auto& f : frames) {
     if (one->uploading)
       one->held.push_back(f);
     else if (f.type == harness::frame_type::artifact)
       begin_upload(*one, f);
+    else if (auto message = one->lease.take_frame(f))
+      say(std::move(*message));
     else
-      say(one->lease.take_frame(f));
+      return on_trouble(
+          lease, "protocol_error",
+          "A line is longer than the server reads once its escapes are written anew.");
   }
   if (one->lease.kept_bytes() > kept_max)
     on_trouble(lease, "backlog", "The harness said more than the server has taken.");
@@ -419,7 +444,8 @@ void remote_worker::uploaded(const upload& what) {
   one->uploading = false;
   if (!what.problem.empty())
     return on_trouble(what.lease, "artifact_refused", what.problem);
-  say(one->lease.take_frame(what.frame));
+  if (auto message = one->lease.take_frame(what.frame))
+    say(std::move(*message));
   auto held = std::exchange(one->held, {});
   on_frames(what.lease, {held.begin(), held.end()});
   if (one->exit && !one->uploading)

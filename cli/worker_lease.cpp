@@ -5,16 +5,20 @@
 
 namespace runledger::cli {
 
-std::string worker_lease::take_frame(const harness::frame& f) {
+std::optional<std::string> worker_lease::take_frame(const harness::frame& f) {
+  auto id = f.id.empty() ? fmt::format("w{}.{}", held_.epoch, frames_ + 1) : f.id;
+  auto message = harness::worker_frame_message(held_, f, id);
+  if (message.size() > harness::max_worker_message_bytes)
+    return std::nullopt;
+  frames_ += f.id.empty() ? 1 : 0;
   last_word_ =
       last_word_ || f.type == harness::frame_type::result || f.type == harness::frame_type::error;
-  auto id = f.id.empty() ? fmt::format("w{}.{}", held_.epoch, ++frames_) : f.id;
-  auto message = harness::worker_frame_message(held_, f, id);
   keep({std::move(id), f.key, f.type, !f.id.empty(), message});
   return message;
 }
 
 std::string worker_lease::take_end(const harness::worker_lease_ended& ended) {
+  last_word_ = true;
   auto message = harness::worker_lease_ended_message(ended);
   keep({{}, {}, harness::frame_type::error, false, message});
   return message;

@@ -23,11 +23,12 @@ public:
   /// `run.start` and the whole history have come: the worker can say that it holds the run.
   bool begun() const { return begun_; }
 
-  /// The message that brings a frame to the server. It is kept until it is answered.
-  std::string take_frame(const harness::frame& f);
+  /// The message that brings a frame to the server. It is kept until it is answered. Nothing: it is
+  /// longer than the server reads (escapes are written anew), and the attempt has to end.
+  std::optional<std::string> take_frame(const harness::frame& f);
   /// The harness is gone without a last word; kept until the lease is over.
   std::string take_end(const harness::worker_lease_ended& ended);
-  /// `result` or `error` has been said.
+  /// `result`, `error` or the harness's end has been said: nothing counts that comes after it.
   bool last_word_said() const { return last_word_; }
   /// What the server may not have got, in its order.
   const std::deque<std::string>& unanswered();

@@ -44,6 +44,18 @@ TEST(WorkerLease, GoIsPassedOnce) {
   EXPECT_TRUE(w.hear(harness::step_go_line("run_1", "b", 1)));
 }
 
+// Goal: what the server would not read is not kept, or every new connection would begin with it.
+TEST(WorkerLease, AMessageThatIsTooLongIsNotKept) {
+  held_by_worker w;
+  auto log = frame_of(R"({"type":"log","level":"info","message":"x"})");
+  log.message = std::string(300'000, '\b'); // One byte, six in the message.
+  EXPECT_FALSE(w.lease.take_frame(log));
+  EXPECT_EQ(w.unanswered(), 0U);
+  EXPECT_FALSE(w.lease.last_word_said());
+  EXPECT_FALSE(w.lease.take_end({w.lease.held(), "protocol_error", "too long", true}).empty());
+  EXPECT_TRUE(w.lease.last_word_said()) << "what comes now does not count";
+}
+
 // Goal: what the step gave is kept until it is durable, and the harness hears of its own ids alone.
 TEST(WorkerLease, OutcomesWaitForTheirAcknowledgement) {
   held_by_worker w;
@@ -86,9 +98,11 @@ TEST(WorkerLease, TheEndIsKept) {
   held_by_worker w;
   w.lease.take_end({{"run_1", 3}, "harness_exited", "gone", true});
   EXPECT_EQ(w.unanswered(), 1U);
-  EXPECT_FALSE(w.lease.last_word_said());
-  w.lease.take_frame(frame_of(R"({"type":"result","output":1})"));
   EXPECT_TRUE(w.lease.last_word_said());
+  held_by_worker other;
+  EXPECT_FALSE(other.lease.last_word_said());
+  other.lease.take_frame(frame_of(R"({"type":"result","output":1})"));
+  EXPECT_TRUE(other.lease.last_word_said());
 }
 
 } // namespace
