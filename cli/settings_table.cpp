@@ -121,9 +121,10 @@ const key_spec specs[] = {
      "Replicas of a new topic; 0: three, or as many as there are brokers",
      in<&settings::kafka, &kafka_settings::replication>},
     {"kafka.session_timeout_ms", integer, "6000", 500, 3600 * second, "",
-     "Time after which a silent node loses its partitions",
+     "Time without an answer of a broker after which writes are refused",
      in<&settings::kafka, &kafka_settings::session_timeout_ms>},
-    {"kafka.advertise", text, "", 0, 0, "", "Address to which other nodes forward",
+    {"kafka.advertise", text, "", 0, 0, "",
+     "Address to which other nodes will forward; nothing does yet",
      in<&settings::kafka, &kafka_settings::advertise>},
     {"kafka.properties.**", text, "", 0, 0, "", "Passed to librdkafka", property},
 

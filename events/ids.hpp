@@ -69,8 +69,8 @@ stream_kind kind_of(const stream_id& stream);
 std::string make_ulid(timestamp t, std::uint64_t random_high16, std::uint64_t random_low64);
 
 /// The form of a ULID without a time in it: the first 128 bits of SHA-256 over the parts, each
-/// preceded by its length in bytes and a colon (so that no two lists of parts look alike). The
-/// topmost two bits are cleared.
+/// preceded by its length in bytes and a colon (so that no two lists of parts look alike). Of these
+/// the first 64 bits, big endian, are shifted right by two (docs/events.md).
 std::string derive_ulid(std::initializer_list<std::string_view> parts);
 
 /// `prefix` (with its underscore) and 26 characters that make_ulid could have written.

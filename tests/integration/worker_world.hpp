@@ -35,12 +35,15 @@ public:
            + more + "}";
   }
 
-  /// A worker of the queue. Each has a folder of its own.
-  std::unique_ptr<test::program> work(std::vector<std::string> more = {}) {
+  /// A worker of the queue. Each has a folder of its own, unless one is named.
+  std::unique_ptr<test::program> work(std::vector<std::string> more = {},
+                                      const std::string& work_dir = {}) {
     const auto name = unique("worker");
-    std::vector<std::string> words{RUNLEDGER_BINARY, "worker",     "--server", url(),
-                                   "--queue",        "q",          "--name",   name,
-                                   "--work-dir",     folder / name};
+    std::vector<std::string> words{RUNLEDGER_BINARY, "worker",
+                                   "--server",       url(),
+                                   "--queue",        "q",
+                                   "--name",         name,
+                                   "--work-dir",     work_dir.empty() ? folder / name : work_dir};
     words.insert(words.end(), more.begin(), more.end());
     for (const auto& each : {std::string{"--env"}, "CONTRACT_GATES=" + (folder / "gates"),
                              std::string{"--"}, std::string{"python3"},

@@ -46,6 +46,24 @@ TEST(workers, a_killed_worker_loses_its_run) {
   EXPECT_EQ(w.events_of("queue.worker_left", w.queue), 1);
 }
 
+// Goal: a second worker in the folder of the first is refused, and does not end its harnesses.
+TEST(workers, a_folder_has_one_worker) {
+  worker_world w;
+  ASSERT_TRUE(w.start());
+  const auto shared = w.folder / "shared";
+  auto first = w.work({}, shared);
+  const auto run = w.begin_remote(R"([["gated","a","open"]])");
+  ASSERT_TRUE(eventually([&] { return w.steps_begun(run) == 1; })) << first->printed();
+  auto second = w.work({}, shared);
+  const auto refused = second->await_end();
+  ASSERT_TRUE(refused);
+  EXPECT_EQ(refused->code, 2);
+  EXPECT_NE(second->printed().find("Each worker needs a folder of its own"), std::string::npos)
+      << second->printed();
+  w.open_gate("open");
+  EXPECT_EQ(w.end_of(run)["attempt"], "1");
+}
+
 // Goal: kill -9 of the server: the worker comes back, and the attempt goes on where it was.
 TEST(workers, a_killed_server_costs_a_remote_run_nothing) {
   worker_world w;
