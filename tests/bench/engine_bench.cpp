@@ -147,10 +147,17 @@ int main(int argc, char** argv) {
   settings.data_dir = data;
   settings.sandbox_mount_roots = {"/"};
   settings.sandbox_allow_none = o.direct;
-  engine actors{settings, {**log, **blobs, host, clock, {}, [](std::string why) {
-                             std::fprintf(stderr, "fatal: %s\n", why.c_str());
-                             std::_Exit(1);
-                           }}};
+  engine actors{settings,
+                {**log,
+                 **blobs,
+                 host,
+                 clock,
+                 {},
+                 [](std::string why) {
+                   std::fprintf(stderr, "fatal: %s\n", why.c_str());
+                   std::_Exit(1);
+                 },
+                 {}}};
   create_agent_request create;
   create.context.workspace = workspace_id{"default"};
   create.title = create.slug = "bench";
