@@ -1,6 +1,7 @@
 #include "http/requests/body.hpp"
 
 #include <algorithm>
+#include <fmt/format.h>
 
 namespace runledger::http {
 
@@ -123,7 +124,7 @@ void body_reader::complain_at(std::vector<place_part> below, std::string message
 }
 
 void body_reader::missing(std::string_view name) {
-  complain(name, "`" + std::string{name} + "` is required.", "missing");
+  complain(name, fmt::format("`{}` is required.", name), "missing");
 }
 
 problem body_reader::refusal() && {
