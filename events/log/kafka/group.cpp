@@ -203,13 +203,16 @@ private:
 group::group(std::unique_ptr<member> made) : member_(std::move(made)) {}
 
 group::~group() {
-  member_->end(group_wish::vanish);
+  stop();
   if (!member_->may_be_destroyed())
     (void)member_.release();
 }
 
 void group::leave() {
   member_->end(group_wish::leave);
+}
+void group::stop() {
+  member_->end(group_wish::vanish);
 }
 bool group::joined() const {
   return member_->joined();

@@ -60,14 +60,15 @@ public:
 
   /// Begins to join; returns at once, whether brokers are there or not.
   static result<std::unique_ptr<group>, error> open(options with);
-  /// Leaves without asking anybody: a callback that is under way ends, none comes later.
-  ~group();
+  ~group(); ///< stop()
   group(const group&) = delete;
   group& operator=(const group&) = delete;
 
   /// Gives all back (`revoked`), leaves the group when that is done, and returns then: the other
   /// members share what was held here at once. No callback comes later.
   void leave();
+  /// Leaves without asking anybody: a callback that is under way ends, none comes later.
+  void stop();
 
   /// Whether this member has been told what is its own, be it nothing.
   bool joined() const;
