@@ -247,6 +247,8 @@ void cluster_node::append_metrics(std::string& out) const {
          group != nullptr ? group->rebalances() : 0);
   sample("runledger_partitions_given", "gauge", "Partitions that the group gives this node.",
          given_.size());
+  sample("runledger_partitions_held", "gauge", "Partitions whose last claim is this node's.",
+         engine_ != nullptr ? engine_->held().size() : 0);
   sample("runledger_partition_takes_total", "counter", "Partitions that were claimed.", takes_);
   sample("runledger_partition_take_failures_total", "counter", "Claims that failed.", failures_);
   sample("runledger_partition_losses_total", "counter",

@@ -230,10 +230,6 @@ void server_process::make_edge() {
     if (node_)
       node_->append_metrics(out);
   };
-  if (node_)
-    context_->apart = [this] {
-      return node_->joined() ? "" : "the group of the nodes is not joined yet";
-    };
   if (kafka_ != nullptr)
     context_->stale = [this] { return kafka_->is_stale(); };
   if (spdlog::should_log(spdlog::level::debug))
@@ -383,9 +379,9 @@ void server_process::ensure_admin_exists() {
   ensure_admin(*context_, bootstrap_key(), [this](const result<void, admin_failure>& made) {
     if (ending_)
       return;
-    if (made)
+    if (made && (!node_ || node_->joined()))
       return begin_service();
-    if (!node_ || !made.error().passing)
+    if (!made && (!node_ || !made.error().passing))
       return fail(made.error().detail);
     admin_timer_.expires_after(admin_look);
     admin_timer_.async_wait([this](const boost::system::error_code& ec) {

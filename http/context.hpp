@@ -73,9 +73,6 @@ struct route_context {
   std::atomic<stage> at = stage::starting;
   /// Whether the ledger cannot be asked now, so that what is read may be old; may be empty.
   std::function<bool()> stale = {};
-  /// Of one of several nodes that share a ledger: why it takes no part yet; no text: it does. Not
-  /// set: this server has the whole ledger or is of no use.
-  std::function<std::string_view()> apart = {};
   /// Appends metrics of the edge; set by whoever made the server.
   std::function<void(std::string&)> edge_metrics = {};
   std::chrono::steady_clock::time_point started = std::chrono::steady_clock::now();
