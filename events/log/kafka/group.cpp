@@ -21,6 +21,7 @@ constexpr milliseconds beat{50};
 constexpr milliseconds look_interval{1000};
 constexpr milliseconds least_look_interval{100};
 constexpr milliseconds look_timeout{2000};
+constexpr milliseconds close_timeout{5000};
 
 /// Big-endian numbers and texts from bytes that anybody may have written.
 class protocol_reader {
@@ -150,8 +151,9 @@ public:
   result<void, error> join();
   void end(group_wish how);
   /// librdkafka 2.0.2 ends the process where an instance goes that has been let into a group and
-  /// was not told its share yet.
-  bool may_be_destroyed() const { return told_; }
+  /// was not told its share yet, and may wait for ever for one that is told its share while it
+  /// closes.
+  bool may_be_destroyed() const { return told_ && closed_; }
 
   bool joined() const { return joined_; }
   std::shared_ptr<const group_view> view() const;
@@ -176,13 +178,14 @@ private:
   void serve_going();
   void give_all_back();
   void await_share();
+  void close();
   void watch();
   void look();
   void complain(rd_kafka_error_t* failed) const;
   void say(int level, const std::string& line) const;
 
   const options options_;
-  std::atomic<bool> joined_{false}, told_{false};
+  std::atomic<bool> joined_{false}, told_{false}, closed_{false};
   std::atomic<std::uint64_t> rebalances_{0};
 
   // The thread's own.
@@ -237,7 +240,7 @@ result<std::unique_ptr<group>, error> group::open(options with) {
 
 result<void, error> group::member::join() {
   const auto session = options_.session_timeout;
-  const auto heartbeat = std::clamp(session / 4, milliseconds{100}, milliseconds{500});
+  const auto heartbeat = std::clamp(session / 10, milliseconds{100}, milliseconds{500});
   auto started = start(kind::consumer, options_.with,
                        {{"client.id", options_.client},
                         {"group.id", options_.name},
@@ -302,9 +305,22 @@ void group::member::run() {
   if (wished() == group_wish::leave)
     give_all_back();
   await_share();
-  closing_ = true;
-  rd_kafka_consumer_close(raw()); // Revokes what is left, on this thread.
+  close();
   joined_ = false;
+}
+
+/// Revokes what is left, on this thread.
+void group::member::close() {
+  closing_ = true;
+  auto* queue = rd_kafka_queue_new(raw());
+  complain(rd_kafka_consumer_close_queue(raw(), queue));
+  const auto until = std::chrono::steady_clock::now() + close_timeout;
+  while (rd_kafka_consumer_closed(raw()) == 0 && std::chrono::steady_clock::now() < until)
+    rd_kafka_queue_poll_callback(queue, static_cast<int>(beat.count()));
+  closed_ = rd_kafka_consumer_closed(raw()) != 0;
+  if (!closed_)
+    say(4, fmt::format("the group {} was left without a word", options_.name));
+  rd_kafka_queue_destroy(queue);
 }
 
 /// Who asked to be let in hears of its share soon, if brokers are there.
