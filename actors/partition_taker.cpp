@@ -50,11 +50,15 @@ private:
     if (!std::exchange(registering_, true) && register_key())
       return;
     caf::anon_send(services_->directory, taking_over{asked_});
-    recover(system(), services_, std::move(taken_),
-            [done = std::move(done_), failures = std::move(failures_)]() mutable {
-              if (done)
-                done(std::move(failures));
-            });
+    const bool any = !taken_.empty();
+    recover(
+        system(), services_, std::move(taken_),
+        [s = services_, any, done = std::move(done_), failures = std::move(failures_)]() mutable {
+          if (any)
+            s->folders.remove_left();
+          if (done)
+            done(std::move(failures));
+        });
     quit();
   }
 

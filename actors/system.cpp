@@ -71,7 +71,8 @@ services_ptr start_actors(caf::actor_system& sys, engine_settings settings,
 
 void start_recovery(caf::actor_system& sys, services_ptr s) {
   recover(sys, s, s->partitions.held(), [s] {
-    s->folders.remove_left();
+    if (!s->partitions.held().empty()) // Else it is not known yet which runs are unfinished here.
+      s->folders.remove_left();
     s->counters.recovered.store(true);
   });
 }
