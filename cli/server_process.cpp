@@ -202,7 +202,13 @@ void server_process::open_parts() {
     cluster_secret_ = read_cluster_secret(settings_.kafka.cluster_secret_file);
     node_ = std::make_shared<cluster_node>(io_, settings_, log_->partition_names());
   }
-  signer_ = std::make_unique<http::url_signer>(link_secret(data_ + "/links.key"));
+  if (node_)
+    neighbours_ = std::make_unique<http::neighbours>(
+        io_, http::cluster{*node_, cluster_secret_},
+        [this](std::function<void(bool)> then) { kafka_->barrier(std::move(then)); },
+        settings_.http.tls_certificate);
+  signer_ = std::make_unique<http::url_signer>(node_ ? http::link_secret_of(cluster_secret_)
+                                                     : link_secret(data_ + "/links.key"));
 }
 
 void server_process::make_edge() {
@@ -222,6 +228,10 @@ void server_process::make_edge() {
                                          keys_, *context_);
   edge_->on_complaint([](std::string_view line) { spdlog::warn("{}", line); });
   edge_->on_refusal([this](const http::refused_call& call) { refusals_.take(call); });
+  if (neighbours_) {
+    context_->others = neighbours_.get();
+    edge_->join(neighbours_->relay());
+  }
   context_->edge_metrics = [this](std::string& out) {
     edge_->figures().write_prometheus(out);
     refusals_.append_metrics(out);
@@ -297,7 +307,8 @@ void server_process::start_engine() {
         if (node_)
           return node_->lost(partition);
         spdlog::critical("partition {} was claimed by another process", partition);
-      }};
+      },
+      neighbours_.get()};
   auto with = engine_settings_from();
   const auto name = with.node;
   engine_ = std::make_unique<engine>(std::move(with), std::move(parts));
@@ -482,6 +493,8 @@ void server_process::take_apart() {
   context_->edge_metrics = nullptr;
   edge_.reset();
   refusals_.record_with(nullptr);
+  if (neighbours_)
+    neighbours_->stop();
   if (node_)
     node_->stop();
   engine_.reset();

@@ -7,6 +7,7 @@
 #include "events/log/data_folder_lock.hpp"
 #include "events/log/file_blob_store.hpp"
 #include "events/log/kafka_log.hpp"
+#include "http/cluster/neighbours.hpp"
 #include "http/context.hpp"
 #include "http/refusal_recorder.hpp"
 #include "http/server.hpp"
@@ -76,8 +77,9 @@ private:
   http::net::io_context io_{1};
   std::unique_ptr<http::url_signer> signer_;
   http::key_ring keys_{clock_};
-  std::shared_ptr<cluster_node> node_; ///< Where this is one of several.
-  std::string cluster_secret_;         ///< Likewise.
+  std::shared_ptr<cluster_node> node_;           ///< Where this is one of several.
+  std::string cluster_secret_;                   ///< Likewise.
+  std::unique_ptr<http::neighbours> neighbours_; ///< Likewise.
   std::unique_ptr<views::view_runner> views_;
   std::unique_ptr<http::route_context> context_;
   http::refusal_recorder refusals_;

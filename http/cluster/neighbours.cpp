@@ -7,6 +7,8 @@
 
 #include <charconv>
 #include <deque>
+#include <map>
+#include <mutex>
 #include <set>
 
 namespace runledger::http {
@@ -45,6 +47,35 @@ bool write_all(int fd, std::string_view bytes) {
 
 } // namespace
 
+/// What waits for a barrier. The log may outlive everything that waits, so it is given numbers.
+class neighbours::waiting_reads {
+public:
+  std::uint64_t add(std::function<void(bool)> then) {
+    const std::lock_guard held{mutex_};
+    waiting_.emplace(++last_, std::move(then));
+    return last_;
+  }
+  void end(std::uint64_t number, bool current) {
+    std::unique_lock held{mutex_};
+    auto found = waiting_.extract(number);
+    held.unlock();
+    if (!found.empty())
+      found.mapped()(current);
+  }
+  void end_all() {
+    std::unique_lock held{mutex_};
+    auto all = std::exchange(waiting_, {});
+    held.unlock();
+    for (auto& [number, then] : all)
+      then(false);
+  }
+
+private:
+  std::mutex mutex_;
+  std::map<std::uint64_t, std::function<void(bool)>> waiting_;
+  std::uint64_t last_ = 0;
+};
+
 neighbours::neighbours(net::io_context& io, const cluster& with, barrier reads,
                        const std::string& certificates)
     : io_(io),
@@ -52,10 +83,20 @@ neighbours::neighbours(net::io_context& io, const cluster& with, barrier reads,
       trust_(with.secret),
       client_(io, trust_.authorization(), certificates),
       forwarder_(with.members, trust_, client_),
-      barrier_(std::move(reads)) {}
+      barrier_(std::move(reads)),
+      reads_(std::make_shared<waiting_reads>()) {}
 
 void neighbours::stop() {
+  reads_->end_all();
   client_.stop();
+}
+
+void neighbours::when_current(std::function<void(bool)> then) {
+  const auto number = reads_->add(std::move(then));
+  barrier_([reads = std::weak_ptr{reads_}, number](bool current) {
+    if (const auto here = reads.lock())
+      here->end(number, current);
+  });
 }
 
 // -- commands ----------------------------------------------------------------------------------

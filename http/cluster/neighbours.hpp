@@ -24,7 +24,7 @@ public:
   forwarder& relay() { return forwarder_; }
 
   void send(std::uint32_t partition, peer_command what, answer<peer_done> to) override;
-  void when_current(std::function<void(bool)> then) override { barrier_(std::move(then)); }
+  void when_current(std::function<void(bool)> then) override;
 
   /// Has the others load their keys anew, up to what is in the ledger now, and calls `then`.
   /// `insist`: every live member has done it by then, however often it has to be asked, as long as
@@ -40,10 +40,11 @@ public:
   void fetch_raw_log(const std::string& run, const std::string& folder,
                      std::function<void(raw_log)> then);
 
-  /// Before the engine ends: what is under way is told that it is lost.
+  /// Before the engine and `io` end: what is under way is told that it is lost.
   void stop();
 
 private:
+  class waiting_reads;
   struct key_round;
   struct log_search;
   void send_here(std::uint32_t partition, const peer_command& what, const answer<peer_done>& to);
@@ -58,6 +59,7 @@ private:
   node_client client_;
   forwarder forwarder_;
   const barrier barrier_;
+  const std::shared_ptr<waiting_reads> reads_;
 };
 
 } // namespace runledger::http
