@@ -6,7 +6,7 @@ namespace runledger {
 
 namespace {
 
-constexpr std::size_t page = 1000;
+constexpr std::size_t fork_page_events = 1000;
 
 read_error corrupt(const stream_id& stream, const record* at, std::string detail) {
   return {read_error::kind::corrupt, stream, at != nullptr ? at->event.seq : 0,
@@ -19,7 +19,7 @@ result<record_ptr, read_error> follow_parent(const event_log& log, const stream_
                                              run::inheritance& into) {
   record_ptr first;
   for (std::uint64_t next = 1;;) {
-    auto records = log.read_stream(stream, next, page);
+    auto records = log.read_stream(stream, next, fork_page_events);
     if (!records)
       return records.error();
     for (const auto& r : *records) {
@@ -31,9 +31,9 @@ result<record_ptr, read_error> follow_parent(const event_log& log, const stream_
       if (!into.add(r->event.seq, *fact))
         return first;
     }
-    if (records->size() < page)
+    if (records->size() < fork_page_events)
       return first;
-    next += page;
+    next += fork_page_events;
   }
 }
 

@@ -9,7 +9,7 @@ namespace runledger {
 namespace {
 
 constexpr std::size_t events_at_a_time = 2048;
-constexpr std::int64_t retry_after_ms = 5000;
+constexpr std::int64_t head_retry_ms = 5000;
 
 } // namespace
 
@@ -36,8 +36,8 @@ bool head_writer::catch_up() {
     return false;
   auto now = now_ms(); // Which may have gone back.
   uncovered_since_ = std::min(uncovered_since_, now);
-  not_before_ = std::min(not_before_, now + retry_after_ms);
-  look_again_ = std::min(look_again_, now + retry_after_ms);
+  not_before_ = std::min(not_before_, now + head_retry_ms);
+  look_again_ = std::min(look_again_, now + head_retry_ms);
   auto before = keeper_->uncovered();
   bool more = keeper_->advance(events_at_a_time);
   auto heads = keeper_->take_heads();
@@ -47,7 +47,7 @@ bool head_writer::catch_up() {
     write_lines(std::move(heads));
   if (!registered_ && keeper_->uncovered() > 0 && now >= look_again_) {
     registered_ = is_registered();
-    look_again_ = now + retry_after_ms;
+    look_again_ = now + head_retry_ms;
   }
   if (keeper_->failed())
     warn_once("no tree heads are written any more: " + *keeper_->failed());
@@ -97,17 +97,17 @@ void head_writer::wrote(const append_result& result) {
   if (result.outcome == append_outcome::accepted)
     return;
   lost_ = result.outcome == append_outcome::rejected && result.why == verdict::wrong_epoch;
-  not_before_ = now_ms() + retry_after_ms;
+  not_before_ = now_ms() + head_retry_ms;
 }
 
 std::optional<std::int64_t> head_writer::due_in() const {
   if (!keeper_ || lost_ || keeper_->failed() || keeper_->uncovered() == 0)
     return std::nullopt;
   if (!registered_)
-    return std::clamp<std::int64_t>(look_again_ - now_ms(), 0, retry_after_ms);
+    return std::clamp<std::int64_t>(look_again_ - now_ms(), 0, head_retry_ms);
   auto interval = services_->settings.heads.interval_ms;
   auto by_age = std::clamp<std::int64_t>(uncovered_since_ + interval - now_ms(), 0, interval);
-  auto retry = std::clamp<std::int64_t>(not_before_ - now_ms(), 0, retry_after_ms);
+  auto retry = std::clamp<std::int64_t>(not_before_ - now_ms(), 0, head_retry_ms);
   return std::max(by_age, retry);
 }
 

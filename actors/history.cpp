@@ -11,17 +11,17 @@ namespace runledger {
 
 namespace {
 
-constexpr std::size_t page = 1000;
+constexpr std::size_t history_page_events = 1000;
 
 result<std::vector<record_ptr>, read_error> whole_stream(const event_log& log,
                                                          const stream_id& stream) {
   std::vector<record_ptr> out;
   for (;;) {
-    auto records = log.read_stream(stream, out.size() + 1, page);
+    auto records = log.read_stream(stream, out.size() + 1, history_page_events);
     if (!records)
       return records.error();
     out.insert(out.end(), records->begin(), records->end());
-    if (records->size() < page)
+    if (records->size() < history_page_events)
       return out;
   }
 }

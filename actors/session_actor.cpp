@@ -13,7 +13,7 @@ namespace runledger {
 
 namespace {
 
-constexpr std::int64_t retry_after_ms = 1000; // After the ledger could not write.
+constexpr std::int64_t ledger_retry_ms = 1000; // After the ledger could not write.
 
 class session_impl final : public session_actor::base,
                            public entity_shell<session_impl, session_traits, session_mail> {
@@ -273,7 +273,7 @@ private:
     if (damage == nullptr
         && session::open(state_)) // What was not written is found again by looking at the state.
       caf::anon_send(services_->timers,
-                     arm_timer{stream_, to_ms(services_->clock.now()) + retry_after_ms});
+                     arm_timer{stream_, to_ms(services_->clock.now()) + ledger_retry_ms});
     rest();
   }
 

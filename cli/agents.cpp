@@ -77,7 +77,7 @@ int create(const agent_options& asked) {
   return exit_done;
 }
 
-int list(const agent_options& asked) {
+int list_agents(const agent_options& asked) {
   const api server{asked};
   print_list(server.json(), server.list("/api/v1/agents", asked.limit), [](const auto& agents) {
     const auto now = system_wall_clock{}.now();
@@ -207,7 +207,8 @@ void add_agents(CLI::App& app, command& chosen) {
                      "agents create --from -");
 
   const auto listed = std::make_shared<agent_options>();
-  auto& list_verb = add_verb(noun, chosen, "list", "List agents, newest first", listed, list);
+  auto& list_verb =
+      add_verb(noun, chosen, "list", "List agents, newest first", listed, list_agents);
   list_verb.add_option("--limit", listed->limit, "At most so many")->capture_default_str();
   list_verb.footer("Example:\n  runledger agents list --limit 10");
 

@@ -17,8 +17,6 @@ struct who_options : offline_options {
   std::string id;
 };
 
-constexpr std::size_t shown_max = 100; // People read no longer list; --json has all.
-
 void append_touches(json_writer& json, const replay::touches& t) {
   json.member("events", t.events)
       .member("first", to_rfc3339(t.first))

@@ -20,7 +20,7 @@ namespace {
 
 namespace asio = boost::asio;
 namespace beast = boost::beast;
-namespace http = beast::http;
+namespace beast_http = beast::http;
 using error_code = boost::system::error_code;
 
 /// Starts an asynchronous operation and runs it to its end: only those honour a stream's time
@@ -37,7 +37,7 @@ error_code finish(asio::io_context& loop, Start&& start) {
 std::string describe(const error_code& ec) {
   if (ec == beast::error::timeout)
     return "no answer in time";
-  if (ec == http::error::end_of_stream || ec == http::error::partial_message
+  if (ec == beast_http::error::end_of_stream || ec == beast_http::error::partial_message
       || ec == asio::error::eof || ec == asio::ssl::error::stream_truncated)
     return "the connection was closed";
   auto text = ec.message();
@@ -50,24 +50,24 @@ call_failure unreachable(const server_address& server, std::string_view why) {
   return {trouble::unreachable, fmt::format("cannot reach {}: {}", server.url, why)};
 }
 
-http::request<http::string_body> request_of(const server_address& server, const std::string& key,
-                                            const http_call& call) {
-  http::request<http::string_body> request;
+beast_http::request<beast_http::string_body>
+request_of(const server_address& server, const std::string& key, const http_call& call) {
+  beast_http::request<beast_http::string_body> request;
   request.version(11);
   request.method_string(call.method);
   request.target(server.base + call.target);
   const auto host =
       server.host.find(':') == std::string::npos ? server.host : fmt::format("[{}]", server.host);
-  request.set(http::field::host, fmt::format("{}:{}", host, server.port));
-  request.set(http::field::user_agent, "runledger");
-  request.set(http::field::connection, "close");
+  request.set(beast_http::field::host, fmt::format("{}:{}", host, server.port));
+  request.set(beast_http::field::user_agent, "runledger");
+  request.set(beast_http::field::connection, "close");
   if (!key.empty())
-    request.set(http::field::authorization, "Bearer " + key);
+    request.set(beast_http::field::authorization, "Bearer " + key);
   for (const auto& [name, value] : call.fields)
     request.set(name, value);
   if (!call.body.empty()) {
-    if (request.find(http::field::content_type) == request.end())
-      request.set(http::field::content_type, "application/json");
+    if (request.find(beast_http::field::content_type) == request.end())
+      request.set(beast_http::field::content_type, "application/json");
     request.body() = call.body;
   }
   if (!call.body.empty() || call.method != "GET")
@@ -86,12 +86,12 @@ public:
     parser_.header_limit(64 * 1024);
   }
 
-  result<http_reply, call_failure> run(const http::request<http::string_body>& request,
+  result<http_reply, call_failure> run(const beast_http::request<beast_http::string_body>& request,
                                        const std::function<bool(std::string_view)>& take) {
-    if (const auto ec = timed([&](auto done) { http::async_write(stream_, request, done); }))
+    if (const auto ec = timed([&](auto done) { beast_http::async_write(stream_, request, done); }))
       return lost(ec);
-    if (const auto ec =
-            timed([&](auto done) { http::async_read_header(stream_, buffer_, parser_, done); }))
+    if (const auto ec = timed(
+            [&](auto done) { beast_http::async_read_header(stream_, buffer_, parser_, done); }))
       return lost(ec);
     http_reply reply;
     reply.status = parser_.get().result_int();
@@ -119,13 +119,13 @@ private:
       body.data = piece.data();
       body.size = piece.size();
       const auto ec =
-          timed([&](auto done) { http::async_read_some(stream_, buffer_, parser_, done); });
+          timed([&](auto done) { beast_http::async_read_some(stream_, buffer_, parser_, done); });
       const std::string_view text{piece.data(), piece.size() - body.size};
       if (reply.ok() && take && !text.empty() && !take(text))
         return reply;
       if (!reply.ok() || !take)
         reply.body += text;
-      if (ec && ec != http::error::need_buffer)
+      if (ec && ec != beast_http::error::need_buffer)
         return lost(ec);
     }
     return reply;
@@ -136,7 +136,7 @@ private:
   const server_address& server_;
   std::chrono::milliseconds patience_;
   beast::flat_buffer buffer_;
-  http::response_parser<http::buffer_body> parser_;
+  beast_http::response_parser<beast_http::buffer_body> parser_;
 };
 
 std::optional<call_failure> connect(asio::io_context& loop, beast::tcp_stream& stream,
@@ -156,10 +156,10 @@ std::optional<call_failure> connect(asio::io_context& loop, beast::tcp_stream& s
                      refused ? "connection refused; is `runledger serve` running?" : describe(ec));
 }
 
-result<http_reply, call_failure> over_tls(asio::io_context& loop, const server_address& server,
-                                          const http::request<http::string_body>& request,
-                                          const http_call& call,
-                                          const std::function<bool(std::string_view)>& take) {
+result<http_reply, call_failure>
+over_tls(asio::io_context& loop, const server_address& server,
+         const beast_http::request<beast_http::string_body>& request, const http_call& call,
+         const std::function<bool(std::string_view)>& take) {
   asio::ssl::context trust{asio::ssl::context::tls_client};
   error_code ec;
   trust.set_default_verify_paths(ec);
@@ -178,10 +178,10 @@ result<http_reply, call_failure> over_tls(asio::io_context& loop, const server_a
   return exchange{loop, stream, server, call.patience}.run(request, take);
 }
 
-result<http_reply, call_failure> over_tcp(asio::io_context& loop, const server_address& server,
-                                          const http::request<http::string_body>& request,
-                                          const http_call& call,
-                                          const std::function<bool(std::string_view)>& take) {
+result<http_reply, call_failure>
+over_tcp(asio::io_context& loop, const server_address& server,
+         const beast_http::request<beast_http::string_body>& request, const http_call& call,
+         const std::function<bool(std::string_view)>& take) {
   beast::tcp_stream stream{loop};
   if (auto failure = connect(loop, stream, server, call.patience))
     return *failure;

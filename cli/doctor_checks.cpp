@@ -118,7 +118,7 @@ std::chrono::microseconds append_time(const fs::path& folder) {
               : std::chrono::microseconds{-1};
 }
 
-std::string first_line(const char* path) {
+std::string kernel_line(const char* path) {
   std::ifstream in{path};
   std::string line;
   std::getline(in, line);
@@ -234,7 +234,7 @@ finding check_user_namespaces() {
 }
 
 finding check_seccomp() {
-  const auto actions = first_line("/proc/sys/kernel/seccomp/actions_avail");
+  const auto actions = kernel_line("/proc/sys/kernel/seccomp/actions_avail");
   if (actions.find("errno") == std::string::npos)
     return {"seccomp", health::warn, "the kernel has no system call filter",
             "Agents run without that layer: recipes with a required sandbox are refused."};
@@ -242,7 +242,7 @@ finding check_seccomp() {
 }
 
 finding check_cgroups() {
-  const auto controllers = first_line("/sys/fs/cgroup/cgroup.controllers");
+  const auto controllers = kernel_line("/sys/fs/cgroup/cgroup.controllers");
   const bool v2 = controllers.find("memory") != std::string::npos
                   && controllers.find("pids") != std::string::npos;
   if (v2 && ::access("/sys/fs/cgroup", W_OK) == 0)

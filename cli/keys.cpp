@@ -49,7 +49,7 @@ int create(const key_options& asked) {
   return exit_done;
 }
 
-int list(const key_options& asked) {
+int list_keys(const key_options& asked) {
   const api server{asked};
   print_list(server.json(), server.list("/api/v1/keys", 100'000), [](const auto& keys) {
     const auto now = system_wall_clock{}.now();
@@ -94,7 +94,7 @@ void add_keys(CLI::App& app, command& chosen) {
 
   const auto listed = std::make_shared<key_options>();
   auto& list_verb =
-      add_verb(noun, chosen, "list", "List the keys, without their secrets", listed, list);
+      add_verb(noun, chosen, "list", "List the keys, without their secrets", listed, list_keys);
   list_verb.footer("Example:\n  runledger keys list --json");
 
   const auto revoked = std::make_shared<key_options>();

@@ -3,6 +3,7 @@
 #include "events/json.hpp"
 #include "events/time.hpp"
 
+#include <cstddef>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -10,6 +11,9 @@
 /// What people see. Texts from the server pass through printable(), so that none can steer a
 /// terminal.
 namespace runledger::cli {
+
+/// Rows of one list of a report: people read no longer one, and --json has all.
+inline constexpr std::size_t shown_max = 100;
 
 /// Control characters become visible escapes; new lines too, unless they are kept.
 std::string printable(std::string_view text, bool keep_lines = false);

@@ -1,5 +1,7 @@
 #include "cli/private_file.hpp"
 
+#include "events/log/sync_folder.hpp"
+
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
@@ -30,12 +32,7 @@ bool write_all(int fd, std::string_view text) {
 }
 
 bool sync_folder_of(const std::string& path) {
-  const auto folder = std::filesystem::path{path}.parent_path();
-  const int fd = ::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  const bool ok = fd >= 0 && ::fsync(fd) == 0;
-  if (fd >= 0)
-    ::close(fd);
-  return ok;
+  return sync_folder(std::filesystem::path{path}.parent_path().string());
 }
 
 } // namespace

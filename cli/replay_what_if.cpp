@@ -20,8 +20,6 @@ struct what_if_options : offline_options {
   std::int64_t retry = 0; ///< 0: as recorded.
 };
 
-constexpr std::size_t shown_max = 100; // People read no longer list; --json has all.
-
 // -- what is asked -------------------------------------------------------------------------------
 
 [[noreturn]] void refuse_call(std::string why) {

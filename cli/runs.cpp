@@ -55,7 +55,7 @@ int start(const run_options& asked) {
   return run_exit_code(status);
 }
 
-int list(const run_options& asked) {
+int list_runs(const run_options& asked) {
   const api server{asked};
   const auto target = asked.agent.empty() ? std::string{"/api/v1/runs"}
                                           : "/api/v1/agents/" + segment(asked.agent) + "/runs";
@@ -238,7 +238,7 @@ void add_runs(CLI::App& app, command& chosen) {
   add_start(noun, chosen);
 
   const auto listed = std::make_shared<run_options>();
-  auto& list_verb = add_verb(noun, chosen, "list", "List runs, newest first", listed, list);
+  auto& list_verb = add_verb(noun, chosen, "list", "List runs, newest first", listed, list_runs);
   list_verb.add_option("--agent", listed->agent, "Of this agent, id or slug");
   list_verb.add_option("--session", listed->session, "Of this session");
   list_verb.add_option("--status", listed->status,

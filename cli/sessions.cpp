@@ -28,7 +28,7 @@ void show_session(const api& server, const http_reply& reply) {
   print(session_text(document.root(), system_wall_clock{}.now(), wants_colour()));
 }
 
-int list(const session_options& asked) {
+int list_sessions(const session_options& asked) {
   const api server{asked};
   print_list(server.json(), server.list("/api/v1/sessions", asked.limit), [](const auto& sessions) {
     const auto now = system_wall_clock{}.now();
@@ -120,7 +120,8 @@ void add_sessions(CLI::App& app, command& chosen) {
   noun.require_subcommand(1);
 
   const auto listed = std::make_shared<session_options>();
-  auto& list_verb = add_verb(noun, chosen, "list", "List sessions, newest first", listed, list);
+  auto& list_verb =
+      add_verb(noun, chosen, "list", "List sessions, newest first", listed, list_sessions);
   list_verb.add_option("--limit", listed->limit, "At most so many")->capture_default_str();
   list_verb.footer("Example:\n  runledger sessions list --limit 10");
 

@@ -15,11 +15,9 @@
 
 extern char** environ;
 
-namespace runledger {
+namespace runledger::cli {
 
 namespace {
-
-using namespace cli;
 
 /// Variables that mean something but are no settings.
 constexpr std::string_view reserved[] = {
@@ -350,6 +348,10 @@ result<loaded_settings, settings_error> loader::finish() {
 
 } // namespace
 
+} // namespace runledger::cli
+
+namespace runledger {
+
 std::string to_string(const endpoint& where) {
   const bool is_v6 = where.host.find(':') != std::string::npos;
   return is_v6 ? fmt::format("[{}]:{}", where.host, where.port)
@@ -362,7 +364,7 @@ bool is_loopback(std::string_view host) {
 }
 
 result<loaded_settings, settings_error> load_settings(const settings_sources& from) {
-  loader all;
+  cli::loader all;
   all.add_defaults();
   if (!from.file_name.empty())
     all.add_file(from);

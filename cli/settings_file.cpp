@@ -2,8 +2,6 @@
 
 #include <fmt/format.h>
 #include <sstream>
-
-#define TOML_EXCEPTIONS 0
 #include <toml++/toml.h>
 
 namespace runledger::cli {

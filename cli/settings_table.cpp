@@ -67,6 +67,8 @@ void replies_to(settings& s, const captures& found, const setting_value& value) 
 }
 
 using http_group = http_settings;
+namespace setting_table {
+
 using enum value_type;
 
 // Name, type, default, least, most, choices, help, field.
@@ -216,6 +218,9 @@ const key_spec specs[] = {
     {"tools.*.headers_env.*", text, "", 0, 0, "", "Variable that holds the header's value", header},
 };
 
+} // namespace setting_table
+using setting_table::specs;
+
 std::vector<std::string_view> parts_of(std::string_view dotted) {
   std::vector<std::string_view> parts;
   for (;;) {
@@ -360,39 +365,39 @@ std::string key_of_variable(std::string_view variable) {
 result<setting_value, bad_value> read_text(const key_spec& spec, std::string_view text) {
   setting_value value;
   switch (spec.type) {
-    case integer:
+    case value_type::integer:
       return in_bounds(spec, parse_integer(text), [](std::int64_t n) { return std::to_string(n); });
-    case size:
+    case value_type::size:
       return in_bounds(spec, parse_size(text), show_size);
-    case duration:
+    case value_type::duration:
       return in_bounds(spec, parse_duration(text), show_duration);
-    case money:
+    case value_type::money:
       return in_bounds(spec, parse_money(text), show_money);
-    case choice:
+    case value_type::choice:
       return read_choice(spec, text);
-    case boolean:
+    case value_type::boolean:
       if (const auto truth = parse_boolean(text))
         value.truth = *truth;
       else
         return truth.error();
       break;
-    case address:
+    case value_type::address:
       if (const auto where = parse_endpoint(text))
         value.address = *where;
       else
         return where.error();
       break;
-    case list:
+    case value_type::list:
       value.list = split_list(text);
       break;
-    case replies:
+    case value_type::replies:
       if (auto script = parse_replies(text))
         value.replies = *std::move(script);
       else
         return script.error();
       break;
     case value_type::text:
-    case path:
+    case value_type::path:
       break;
   }
   value.text = text;
@@ -401,28 +406,28 @@ result<setting_value, bad_value> read_text(const key_spec& spec, std::string_vie
 
 std::string show_value(const key_spec& spec, const setting_value& value) {
   switch (spec.type) {
-    case integer:
+    case value_type::integer:
       return std::to_string(value.number);
-    case size:
+    case value_type::size:
       return show_text(show_size(value.number));
-    case duration:
+    case value_type::duration:
       return show_text(show_duration(value.number));
-    case money:
+    case value_type::money:
       return show_money(value.number);
-    case boolean:
+    case value_type::boolean:
       return value.truth ? "true" : "false";
-    case address:
+    case value_type::address:
       return show_text(to_string(value.address));
-    case list: {
+    case value_type::list: {
       std::vector<std::string> quoted;
       for (const auto& item : value.list)
         quoted.push_back(show_text(item));
       return fmt::format("[{}]", fmt::join(quoted, ", "));
     }
     case value_type::text:
-    case path:
-    case choice:
-    case replies:
+    case value_type::path:
+    case value_type::choice:
+    case value_type::replies:
       return show_text(value.text);
   }
   return {};

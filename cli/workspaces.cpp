@@ -30,7 +30,7 @@ int create(const workspace_options& asked) {
   return exit_done;
 }
 
-int list(const workspace_options& asked) {
+int list_workspaces(const workspace_options& asked) {
   const api server{asked};
   print_list(server.json(), server.list("/api/v1/workspaces", 100'000), [](const auto& workspaces) {
     const auto now = system_wall_clock{}.now();
@@ -56,7 +56,7 @@ void add_workspaces(CLI::App& app, command& chosen) {
   create_verb.footer("Example:\n  runledger workspaces create 'Team A' --id team-a");
 
   const auto listed = std::make_shared<workspace_options>();
-  auto& list_verb = add_verb(noun, chosen, "list", "List workspaces", listed, list);
+  auto& list_verb = add_verb(noun, chosen, "list", "List workspaces", listed, list_workspaces);
   list_verb.footer("Example:\n  runledger workspaces list");
   noun.footer("Examples:\n"
               "  runledger workspaces create 'Team A' --id team-a\n"

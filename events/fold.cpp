@@ -8,7 +8,6 @@ namespace runledger {
 
 namespace {
 
-constexpr std::string_view opened_type = "dev.runledger.partition.opened.v1";
 constexpr std::string_view claimed_type = "dev.runledger.partition.claimed.v1";
 
 /// Reads one unsigned member of our own, machine-written payload; 0 if it is not there.
@@ -24,7 +23,7 @@ std::uint64_t read_unsigned(std::string_view data, std::string_view quoted_name)
 
 /// `partition.opened` founds a partition, so nothing stands before it; a claim comes after it.
 verdict judge_epoch(const partition_head& partition, const record& r) {
-  if (r.event.type == opened_type) {
+  if (r.event.type == partition_opened_type) {
     bool first = partition.partition_count == 0 && partition.epoch == 0 && r.event.seq == 1;
     return first && r.epoch == 0 ? verdict::accepted : verdict::wrong_epoch;
   }
@@ -52,7 +51,8 @@ bool first_key_fits(const envelope& e) {
 bool at_home(const partition_head& partition, const envelope& e) {
   if (kind_of(e.stream) == stream_kind::partition) // Written to its partition explicitly.
     return e.stream == partition_stream(partition.topic, partition.number);
-  return e.type != opened_type && e.type != claimed_type && topic_holds(partition.topic, e.stream)
+  return e.type != partition_opened_type && e.type != claimed_type
+         && topic_holds(partition.topic, e.stream)
          && partition_for(e.partition_key, partition.partition_count) == partition.number;
 }
 
@@ -133,7 +133,7 @@ void advance(partition_head& partition, stream_head& head, const record& r) {
   head.seq = e.seq;
   head.hash = e.eventhash;
   head.time = e.time;
-  if (e.type == opened_type)
+  if (e.type == partition_opened_type)
     partition.partition_count =
         static_cast<std::uint32_t>(read_unsigned(e.data, "\"partitions\":"));
   else if (e.type == claimed_type)

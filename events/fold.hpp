@@ -12,6 +12,9 @@
 /// alike: the first valid event wins, the rest are skipped. Pure: no clock, no storage, no threads.
 namespace runledger {
 
+/// The first event of each partition's own stream.
+inline constexpr std::string_view partition_opened_type = "dev.runledger.partition.opened.v1";
+
 /// What the fold remembers of a stream.
 struct stream_head {
   std::uint64_t seq = 0;

@@ -14,7 +14,7 @@ namespace runledger::json_schema {
 namespace {
 
 /// Bounds on one check: schemas can be written that take exponential time or refer to themselves.
-constexpr std::size_t steps_max = 500'000, depth_max = 2'000;
+constexpr std::size_t steps_max = 500'000, evaluation_depth_max = 2'000;
 /// Bytes or members that are looked at in the time of one step.
 constexpr std::size_t bytes_per_step = 64;
 
@@ -96,7 +96,7 @@ private:
   bool fits(node_ref at, const json::value& v) {
     if (at < 0)
       return true;
-    if (++steps_ > steps_max || depth_ >= depth_max) {
+    if (++steps_ > steps_max || depth_ >= evaluation_depth_max) {
       exhausted_ = true;
       return fail("The schema takes too long to check, or refers to itself without end.");
     }

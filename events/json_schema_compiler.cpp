@@ -9,7 +9,7 @@ namespace {
 
 constexpr std::size_t text_bytes_max = 256 * 1024;
 constexpr std::size_t nodes_max = 10'000;
-constexpr std::size_t depth_max = 64;
+constexpr std::size_t schema_depth_max = 64;
 constexpr std::size_t pattern_bytes_max = 1024;
 constexpr std::size_t divisor_digits_max = 18;
 constexpr std::int64_t divisor_exponent_least = -400;
@@ -98,7 +98,7 @@ private:
   }
 
   node_ref add(const json::value& v) {
-    if (path_.size() > depth_max || out_->nodes.size() >= nodes_max) {
+    if (path_.size() > schema_depth_max || out_->nodes.size() >= nodes_max) {
       complain("The schema is too deep or has too many parts.", "too_large");
       return -1;
     }

@@ -15,32 +15,32 @@ using beast_view = boost::beast::string_view;
 constexpr std::string_view stand_in = "POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n";
 constexpr std::uint32_t trailer_limit = 8 * 1024;
 
-/// Beast's parser as a decoder: keeps chunk bodies, ignores all else.
-class decoder : public beast_http::basic_parser<true> {
-public:
-  std::string* body = nullptr;
-
-private:
-  void on_request_impl(beast_http::verb, beast_view, beast_view, int, error_code&) override {}
-  void on_response_impl(int, beast_view, int, error_code&) override {}
-  void on_field_impl(beast_http::field, beast_view, beast_view, error_code&) override {}
-  void on_header_impl(error_code&) override {}
-  void on_body_init_impl(const boost::optional<std::uint64_t>&, error_code&) override {}
-  std::size_t on_body_impl(beast_view bytes, error_code&) override {
-    body->append(bytes.data(), bytes.size());
-    return bytes.size();
-  }
-  void on_chunk_header_impl(std::uint64_t, beast_view, error_code&) override {}
-  std::size_t on_chunk_body_impl(std::uint64_t, beast_view bytes, error_code&) override {
-    body->append(bytes.data(), bytes.size());
-    return bytes.size();
-  }
-  void on_finish_impl(error_code&) override {}
-};
-
 } // namespace
 
 struct chunk_reader::content {
+  /// Beast's parser as a decoder: keeps chunk bodies, ignores all else.
+  class decoder : public beast_http::basic_parser<true> {
+  public:
+    std::string* body = nullptr;
+
+  private:
+    void on_request_impl(beast_http::verb, beast_view, beast_view, int, error_code&) override {}
+    void on_response_impl(int, beast_view, int, error_code&) override {}
+    void on_field_impl(beast_http::field, beast_view, beast_view, error_code&) override {}
+    void on_header_impl(error_code&) override {}
+    void on_body_init_impl(const boost::optional<std::uint64_t>&, error_code&) override {}
+    std::size_t on_body_impl(beast_view bytes, error_code&) override {
+      body->append(bytes.data(), bytes.size());
+      return bytes.size();
+    }
+    void on_chunk_header_impl(std::uint64_t, beast_view, error_code&) override {}
+    std::size_t on_chunk_body_impl(std::uint64_t, beast_view bytes, error_code&) override {
+      body->append(bytes.data(), bytes.size());
+      return bytes.size();
+    }
+    void on_finish_impl(error_code&) override {}
+  };
+
   decoder parser;
 };
 

@@ -9,7 +9,6 @@ namespace runledger::http {
 namespace {
 
 constexpr std::size_t first_buffer = 4 * 1024;
-constexpr std::size_t kept_text = 64 * 1024; // Larger texts give their memory back after a request.
 constexpr std::size_t skipped_body = 16 * 1024; // A refused body up to this size is read over.
 constexpr std::size_t body_piece = 64 * 1024;
 constexpr std::size_t chunk_room = 8 * 1024;

@@ -27,6 +27,9 @@ namespace runledger::http {
 class connection;
 class listener;
 
+/// Texts with room for more bytes give their memory back after a request.
+inline constexpr std::size_t kept_text = 64 * 1024;
+
 /// What all connections of a server share. HTTP thread only.
 struct edge : std::enable_shared_from_this<edge> {
   edge(net::io_context& io, limits bounds, std::span<const route> table, authenticator& who,

@@ -11,7 +11,6 @@
 namespace runledger::http {
 namespace {
 
-constexpr std::size_t kept_text = 64 * 1024; // Larger texts give their memory back after a request.
 constexpr std::size_t file_piece = 64 * 1024;
 
 void append_number(std::string& out, std::uint64_t number) {

@@ -1,5 +1,7 @@
 #include "http/guard.hpp"
 
+#include "http/trimmed.hpp"
+
 #include <algorithm>
 #include <array>
 #include <cstring>
@@ -36,18 +38,6 @@ bool is_digit(char c) {
 bool is_alnum(char c) {
   return is_digit(c) || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
 }
-bool is_blank(char c) {
-  return c == ' ' || c == '\t';
-}
-
-std::string_view trimmed(std::string_view text) {
-  while (!text.empty() && is_blank(text.front()))
-    text.remove_prefix(1);
-  while (!text.empty() && is_blank(text.back()))
-    text.remove_suffix(1);
-  return text;
-}
-
 /// The next line without its CRLF; `text` moves behind it. The scan made sure that each LF follows
 /// a CR.
 std::string_view take_line(std::string_view& text) {

@@ -6,14 +6,14 @@
 namespace runledger::http {
 namespace {
 
-struct row {
+struct fault_row {
   fault why;
   http::status status;
   std::string_view code;
   std::string_view title;
 };
 
-constexpr row rows[] = {
+constexpr fault_row fault_rows[] = {
     {fault::malformed_json, status::bad_request, "malformed_json", "The body is not valid JSON"},
     {fault::bad_request, status::bad_request, "bad_request", "The request is malformed"},
     {fault::unauthorized, status::unauthorized, "unauthorized", "A valid API key is required"},
@@ -58,10 +58,10 @@ constexpr row rows[] = {
 };
 
 constexpr bool rows_stand_in_order() {
-  for (std::size_t i = 0; i < std::size(rows); ++i)
-    if (static_cast<std::size_t>(rows[i].why) != i)
+  for (std::size_t i = 0; i < std::size(fault_rows); ++i)
+    if (static_cast<std::size_t>(fault_rows[i].why) != i)
       return false;
-  return std::size(rows) == static_cast<std::size_t>(fault::timeout) + 1;
+  return std::size(fault_rows) == static_cast<std::size_t>(fault::timeout) + 1;
 }
 static_assert(rows_stand_in_order());
 
@@ -85,7 +85,7 @@ void write_errors(json_writer& json, const std::vector<field_error>& errors) {
 } // namespace
 
 problem problem::of(fault why, std::string detail) {
-  const row& found = rows[static_cast<std::size_t>(why)];
+  const fault_row& found = fault_rows[static_cast<std::size_t>(why)];
   problem made;
   made.status = found.status;
   made.code = found.code;

@@ -11,12 +11,6 @@
 
 namespace runledger::http {
 
-namespace {
-
-constexpr std::size_t page_items = 128;
-/// Items wait here rather than in the connection's buffer while the client has this much to read.
-constexpr std::size_t unread_bytes_max = 64 * 1024;
-
 /// What a thread of the query pool found out for a stream.
 struct stream_page {
   std::optional<problem> why_not;
@@ -24,6 +18,12 @@ struct stream_page {
   session_id session;
   bool over = false; ///< First page only: nothing will ever follow.
 };
+
+namespace {
+
+constexpr std::size_t page_items = 128;
+/// Items wait here rather than in the connection's buffer while the client has this much to read.
+constexpr std::size_t unread_bytes_max = 64 * 1024;
 
 problem no_such_subject(const stream_subject& s) {
   return problem::of(fault::not_found, s.what == stream_subject::kind::session

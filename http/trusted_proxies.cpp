@@ -1,5 +1,7 @@
 #include "http/trusted_proxies.hpp"
 
+#include "http/trimmed.hpp"
+
 #include <boost/asio/ip/network_v4.hpp>
 #include <boost/asio/ip/network_v6.hpp>
 
@@ -30,14 +32,6 @@ bool same_prefix(const std::array<unsigned char, 16>& a, const std::array<unsign
     return false;
   const auto rest = length % 8;
   return rest == 0 || ((a[whole] ^ b[whole]) >> (8 - rest)) == 0;
-}
-
-std::string_view trimmed(std::string_view text) {
-  while (!text.empty() && (text.front() == ' ' || text.front() == '\t'))
-    text.remove_prefix(1);
-  while (!text.empty() && (text.back() == ' ' || text.back() == '\t'))
-    text.remove_suffix(1);
-  return text;
 }
 
 std::optional<address> read_address(std::string_view text) {

@@ -4,7 +4,6 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-#include <numeric>
 #include <utility>
 
 namespace runledger::views {
@@ -16,10 +15,6 @@ constexpr std::int64_t near_enough = 4096;
 /// Under a load that the rebuild hardly outruns, the runner goes the rest.
 constexpr int most_rounds = 50;
 constexpr int niceness = 5;
-
-std::int64_t sum_of(const offsets& of) {
-  return std::accumulate(of.begin(), of.end(), std::int64_t{0});
-}
 
 } // namespace
 

@@ -42,10 +42,6 @@ std::string not_written(const sqlite::error& why) {
   return "the views cannot be written: " + why.message;
 }
 
-std::int64_t sum_of(const offsets& of) {
-  return std::accumulate(of.begin(), of.end(), std::int64_t{0});
-}
-
 using batch = std::vector<record_ptr>;
 
 /// Feeds one partition to the store. The next records are read while the last ones are folded.
@@ -131,6 +127,10 @@ bool at_same_position(sqlite::connection& db) {
 }
 
 } // namespace
+
+std::int64_t sum_of(const offsets& of) {
+  return std::accumulate(of.begin(), of.end(), std::int64_t{0});
+}
 
 offsets ends_of(const event_log& log) {
   offsets out;

@@ -31,6 +31,8 @@ extern const char* const stopped;
 
 /// The next offset of each partition.
 using offsets = std::vector<std::int64_t>;
+/// How far that is, over all partitions.
+std::int64_t sum_of(const offsets& of);
 /// Of the ledger as it is now.
 offsets ends_of(const event_log& log);
 

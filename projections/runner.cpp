@@ -20,34 +20,34 @@ using steady = std::chrono::steady_clock;
 constexpr auto first_retry = std::chrono::milliseconds{50};
 constexpr auto longest_retry = std::chrono::milliseconds{2000};
 
-/// Where the runner sleeps and who may wake it. Shared with the log's listener, which may still be
-/// under way when the runner is gone.
-struct alarm {
-  std::mutex mutex;
-  std::condition_variable wake;
-  std::atomic<bool> idle{false}; ///< The runner has folded everything and sleeps until an append.
-  bool rung = false;             ///< Guarded by mutex.
-
-  void ring() {
-    std::lock_guard guard{mutex};
-    rung = true;
-    wake.notify_one();
-  }
-  /// From the appending thread, after each group: nothing but a load while the runner is awake.
-  void appended() {
-    if (idle.load(std::memory_order_seq_cst))
-      ring();
-  }
-};
-
-struct waiter {
-  std::vector<std::pair<std::uint32_t, std::int64_t>> targets;
-  std::function<void()> done;
-};
-
 } // namespace
 
 struct view_runner::state {
+  /// Where the runner sleeps and who may wake it. Shared with the log's listener, which may still
+  /// be under way when the runner is gone.
+  struct alarm {
+    std::mutex mutex;
+    std::condition_variable wake;
+    std::atomic<bool> idle{false}; ///< The runner has folded everything and sleeps until an append.
+    bool rung = false;             ///< Guarded by mutex.
+
+    void ring() {
+      std::lock_guard guard{mutex};
+      rung = true;
+      wake.notify_one();
+    }
+    /// From the appending thread, after each group: nothing but a load while the runner is awake.
+    void appended() {
+      if (idle.load(std::memory_order_seq_cst))
+        ring();
+    }
+  };
+
+  struct waiter {
+    std::vector<std::pair<std::uint32_t, std::int64_t>> targets;
+    std::function<void()> done;
+  };
+
   event_log& log;
   runner_options options;
   std::shared_ptr<alarm> bell = std::make_shared<alarm>();
@@ -379,7 +379,7 @@ void view_runner::when_caught_up(std::uint32_t partition, std::int64_t target,
 }
 
 void view_runner::when_caught_up(std::function<void()> done) {
-  waiter w{{}, std::move(done)};
+  state::waiter w{{}, std::move(done)};
   for (std::uint32_t p = 0; p < state_->positions.size(); ++p)
     w.targets.emplace_back(p, state_->log.end_offset(p));
   state_->wait(std::move(w));

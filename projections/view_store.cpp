@@ -12,12 +12,6 @@ namespace runledger::views {
 
 namespace {
 
-struct position {
-  std::int64_t next = 0;
-  digest hash; ///< eventhash of the record before `next`.
-  bool stored = false, moved = false;
-};
-
 void make_tables(sqlite::connection& db) {
   run_sql(db, "BEGIN");
   run_sql(db, schema_tables);
@@ -53,6 +47,12 @@ const char* pragmas_for(writing mode) {
 } // namespace
 
 struct view_store::internals {
+  struct position {
+    std::int64_t next = 0;
+    digest hash; ///< eventhash of the record before `next`.
+    bool stored = false, moved = false;
+  };
+
   sqlite::connection db;
   writing mode;
   std::map<std::uint32_t, position> positions;

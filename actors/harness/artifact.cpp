@@ -17,7 +17,7 @@ namespace {
 
 constexpr std::size_t copy_bytes = 256 << 10;
 
-artifact_refusal refuse(std::string_view path, std::string_view why) {
+artifact_refusal refuse_path(std::string_view path, std::string_view why) {
   return {"`" + std::string{path.substr(0, 200)} + "` " + std::string{why}};
 }
 
@@ -91,27 +91,27 @@ artifact_file::~artifact_file() {
 result<artifact_file, artifact_refusal>
 take_artifact(const std::string& work_dir, std::string_view path, std::uint64_t max_bytes) {
   if (path.find('\0') != std::string_view::npos)
-    return refuse("", "holds a NUL byte");
+    return refuse_path("", "holds a NUL byte");
   auto below = relative(work_dir, path);
   if (below.empty())
-    return refuse(path, "leaves the work folder");
+    return refuse_path(path, "leaves the work folder");
   auto folder = open_work_dir(work_dir);
   if (!folder)
-    return refuse(path, "has no work folder");
+    return refuse_path(path, "has no work folder");
   // A path descriptor first: opening a FIFO or a device for reading has effects of its own.
   auto place = open_beneath(folder.raw(), below, O_PATH | O_NOFOLLOW);
   if (!place)
-    return refuse(path, why_not_opened(errno));
+    return refuse_path(path, why_not_opened(errno));
   struct stat info {};
   if (::fstat(place.raw(), &info) != 0 || !S_ISREG(info.st_mode))
-    return refuse(path, kind_of(info.st_mode));
+    return refuse_path(path, kind_of(info.st_mode));
   auto size = static_cast<std::uint64_t>(info.st_size);
   if (size > max_bytes)
-    return refuse(path, "is larger than " + std::to_string(max_bytes) + " bytes");
+    return refuse_path(path, "is larger than " + std::to_string(max_bytes) + " bytes");
   auto self = "/proc/self/fd/" + std::to_string(place.raw());
   int fd = ::open(self.c_str(), O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
   if (fd < 0)
-    return refuse(path, std::strerror(errno));
+    return refuse_path(path, std::strerror(errno));
   return artifact_file{fd, size};
 }
 
@@ -145,7 +145,7 @@ result<bool, artifact_refusal> store_work_file(const std::string& work_dir, cons
                                                std::string_view content) {
   auto folder = open_work_dir(work_dir);
   if (!folder)
-    return refuse(path, "has no work folder");
+    return refuse_path(path, "has no work folder");
   for (auto slash = path.find('/'); slash != std::string::npos; slash = path.find('/', slash + 1)) {
     auto parent = path.substr(0, slash);
     auto before = parent.find_last_of('/');
@@ -153,18 +153,18 @@ result<bool, artifact_refusal> store_work_file(const std::string& work_dir, cons
     auto place = open_beneath(folder.raw(), above, O_PATH | O_DIRECTORY);
     auto name = before == std::string::npos ? parent : parent.substr(before + 1);
     if (!place || (::mkdirat(place.raw(), name.c_str(), 0700) != 0 && errno != EEXIST))
-      return refuse(path, why_not_opened(errno));
+      return refuse_path(path, why_not_opened(errno));
   }
   auto last = path.find_last_of('/');
   auto parent = open_beneath(folder.raw(), last == std::string::npos ? "." : path.substr(0, last),
                              O_PATH | O_DIRECTORY);
   auto name = last == std::string::npos ? path : path.substr(last + 1);
   if (!parent || name.empty() || name == "." || name == "..")
-    return refuse(path, why_not_opened(parent ? EINVAL : errno));
+    return refuse_path(path, why_not_opened(parent ? EINVAL : errno));
   ::unlinkat(parent.raw(), name.c_str(), 0);
   auto file = open_beneath(parent.raw(), name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0600);
   if (!file || !write_all(file.raw(), content))
-    return refuse(path, std::strerror(errno));
+    return refuse_path(path, std::strerror(errno));
   return true;
 }
 

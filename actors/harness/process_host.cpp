@@ -22,35 +22,6 @@ namespace {
 constexpr std::int64_t idle_turn_ms = 1000;
 constexpr std::int64_t patience_at_end_ms = 10'000;
 
-struct start_command {
-  process_spec spec;
-  std::shared_ptr<process_sink> sink;
-};
-struct write_command {
-  outgoing_lines what;
-};
-struct open_command {
-  std::string run;
-  std::int64_t heartbeat_ms;
-  std::string log;
-};
-struct close_command {
-  std::string run;
-};
-struct terminate_command {
-  std::int64_t grace_ms;
-};
-struct kill_command {};
-struct end_command {};
-
-/// One call from another thread.
-struct command {
-  std::uint64_t process;
-  std::variant<start_command, write_command, open_command, close_command, terminate_command,
-               kill_command, end_command>
-      what;
-};
-
 std::string absolute_folder(const std::string& path) {
   std::filesystem::create_directories(path);
   return std::filesystem::canonical(path).string();
@@ -59,6 +30,35 @@ std::string absolute_folder(const std::string& path) {
 } // namespace
 
 struct process_host::core {
+  struct start_command {
+    process_spec spec;
+    std::shared_ptr<process_sink> sink;
+  };
+  struct write_command {
+    outgoing_lines what;
+  };
+  struct open_command {
+    std::string run;
+    std::int64_t heartbeat_ms;
+    std::string log;
+  };
+  struct close_command {
+    std::string run;
+  };
+  struct terminate_command {
+    std::int64_t grace_ms;
+  };
+  struct kill_command {};
+  struct end_command {};
+
+  /// One call from another thread.
+  struct command {
+    std::uint64_t process;
+    std::variant<start_command, write_command, open_command, close_command, terminate_command,
+                 kill_command, end_command>
+        what;
+  };
+
   explicit core(process_host_options options);
   ~core();
 
@@ -212,30 +212,30 @@ process_host::~process_host() = default;
 
 process_handle process_host::start(process_spec spec, std::shared_ptr<process_sink> sink) {
   auto id = core_->last_id.fetch_add(1) + 1;
-  core_->push(id, start_command{std::move(spec), std::move(sink)});
+  core_->push(id, core::start_command{std::move(spec), std::move(sink)});
   return process_handle{id};
 }
 
 void process_host::write(process_handle process, outgoing_lines lines) {
-  core_->push(static_cast<std::uint64_t>(process), write_command{std::move(lines)});
+  core_->push(static_cast<std::uint64_t>(process), core::write_command{std::move(lines)});
 }
 
 void process_host::open_run(process_handle process, std::string run, std::int64_t heartbeat_ms,
                             std::string raw_log) {
   core_->push(static_cast<std::uint64_t>(process),
-              open_command{std::move(run), heartbeat_ms, std::move(raw_log)});
+              core::open_command{std::move(run), heartbeat_ms, std::move(raw_log)});
 }
 
 void process_host::close_run(process_handle process, std::string run) {
-  core_->push(static_cast<std::uint64_t>(process), close_command{std::move(run)});
+  core_->push(static_cast<std::uint64_t>(process), core::close_command{std::move(run)});
 }
 
 void process_host::terminate(process_handle process, std::int64_t grace_ms) {
-  core_->push(static_cast<std::uint64_t>(process), terminate_command{grace_ms});
+  core_->push(static_cast<std::uint64_t>(process), core::terminate_command{grace_ms});
 }
 
 void process_host::kill(process_handle process) {
-  core_->push(static_cast<std::uint64_t>(process), kill_command{});
+  core_->push(static_cast<std::uint64_t>(process), core::kill_command{});
 }
 
 const process_host::capabilities& process_host::probed() const {

@@ -122,7 +122,7 @@ std::string bubblewrap_arguments(const process_spec& spec, const std::string& fi
   return args.text();
 }
 
-start_refusal refuse(std::string reason, std::string message) {
+start_refusal refuse_start(std::string reason, std::string message) {
   return {std::move(reason), std::move(message)};
 }
 
@@ -133,13 +133,14 @@ bool has_nul(std::string_view text) {
 
 result<bool, start_refusal> check(const process_spec& spec) {
   if (spec.command.empty() || spec.command.front().empty())
-    return refuse("start_failed", "the command is empty");
+    return refuse_start("start_failed", "the command is empty");
   for (const auto& argument : spec.command)
     if (has_nul(argument))
-      return refuse("start_failed", "an argument of the command holds a NUL byte");
+      return refuse_start("start_failed", "an argument of the command holds a NUL byte");
   for (const auto& [name, value] : spec.environment)
     if (name.empty() || name.find('=') != std::string::npos || has_nul(name) || has_nul(value))
-      return refuse("start_failed", "a variable of the environment has no usable name or value");
+      return refuse_start("start_failed",
+                          "a variable of the environment has no usable name or value");
   return true;
 }
 
@@ -201,7 +202,7 @@ result<launch, start_refusal> direct_launch(const process_spec& spec, const sand
     out.plan.arguments.push_back(outside_agent_folder(argument, files_dir));
   out.plan.program = look_up(out.plan.arguments.front(), environment_path(spec));
   if (out.plan.program.empty())
-    return refuse("start_failed", "no such command: " + spec.command.front());
+    return refuse_start("start_failed", "no such command: " + spec.command.front());
   out.plan.environment = build_environment(spec);
   out.plan.directory = spec.work_dir;
   if (spec.sandbox != sandbox_mode::none && !probe.filter.empty()) {
@@ -225,7 +226,7 @@ result<launch, start_refusal> bubblewrap_launch(const process_spec& spec,
   out.filter = memory_file(probe.filter);
   out.hosts = memory_file("127.0.0.1 localhost\n::1 localhost\n");
   if (!out.arguments || !out.filter || !out.hosts)
-    return refuse("start_failed", "no memory file for the sandbox");
+    return refuse_start("start_failed", "no memory file for the sandbox");
   out.plan.program = bubblewrap;
   out.plan.arguments = {"bwrap", "--args", number(inherited::arguments), "--"};
   out.plan.arguments.insert(out.plan.arguments.end(), spec.command.begin(), spec.command.end());
@@ -270,13 +271,13 @@ result<bool, start_refusal> try_sandbox(const sandbox_probe& probe, const std::s
   auto state = make_pipe();
   unique_fd null{::open("/dev/null", O_RDWR | O_CLOEXEC)};
   if (!block.write || !errors.write || !state.write || !null || !write_all(block.write.raw(), "1"))
-    return refuse("sandbox_unavailable", "no pipe");
+    return refuse_start("sandbox_unavailable", "no pipe");
   prepared->plan.descriptors = {
       null.raw(),        null.raw(),       errors.write.raw(),     prepared->arguments.raw(),
       state.write.raw(), block.read.raw(), prepared->filter.raw(), prepared->hosts.raw()};
   auto child = spawn(prepared->plan);
   if (!child)
-    return refuse("sandbox_unavailable", child.error());
+    return refuse_start("sandbox_unavailable", child.error());
   pollfd ended{child->pidfd.raw(), POLLIN, 0};
   bool in_time = ::poll(&ended, 1, patience_ms) == 1;
   if (!in_time)
@@ -289,9 +290,9 @@ result<bool, start_refusal> try_sandbox(const sandbox_probe& probe, const std::s
   if (in_time && WIFEXITED(status) && WEXITSTATUS(status) == 0)
     return true;
   auto said = drain(errors.read.raw());
-  return refuse("sandbox_unavailable", !in_time       ? "bubblewrap did not end in time"
-                                       : said.empty() ? "bubblewrap failed"
-                                                      : said);
+  return refuse_start("sandbox_unavailable", !in_time       ? "bubblewrap did not end in time"
+                                             : said.empty() ? "bubblewrap failed"
+                                                            : said);
 }
 
 bool is_plain_name(std::string_view name) {
@@ -380,9 +381,9 @@ result<launch, start_refusal> prepare_launch(const process_spec& spec, const san
     return fine.error();
   if (spec.sandbox == sandbox_mode::required) {
     if (!probe.namespaces)
-      return refuse("sandbox_unavailable", "no namespaces: " + probe.namespaces_missing);
+      return refuse_start("sandbox_unavailable", "no namespaces: " + probe.namespaces_missing);
     if (probe.filter.empty())
-      return refuse("sandbox_unavailable", "no system call filter: " + probe.filter_missing);
+      return refuse_start("sandbox_unavailable", "no system call filter: " + probe.filter_missing);
   }
   auto mounts = check_mounts(spec.mounts, spec.mount_roots);
   if (!mounts)
@@ -399,7 +400,7 @@ cache_files(const std::string& data_dir,
     return std::string{};
   for (const auto& [name, text] : files)
     if (!is_plain_name(name))
-      return refuse("start_failed", "an agent's file has no usable name");
+      return refuse_start("start_failed", "an agent's file has no usable name");
   auto agents = data_dir + "/agents";
   auto folder = agents + "/" + digest_of(files);
   std::error_code error;
@@ -408,7 +409,7 @@ cache_files(const std::string& data_dir,
   fs::create_directories(agents, error);
   auto fresh = folder + ".XXXXXX";
   if (::mkdtemp(fresh.data()) == nullptr)
-    return refuse("start_failed", "agents/: " + std::string{std::strerror(errno)});
+    return refuse_start("start_failed", "agents/: " + std::string{std::strerror(errno)});
   bool written = write_files(fresh, files) && ::chmod(fresh.c_str(), 0755) == 0;
   if (written && ::rename(fresh.c_str(), folder.c_str()) == 0)
     return folder;
@@ -416,19 +417,19 @@ cache_files(const std::string& data_dir,
   fs::remove_all(fresh, error);
   if (fs::is_directory(folder, error)) // Somebody else was faster.
     return folder;
-  return refuse("start_failed", "the agent's files could not be written: " + why);
+  return refuse_start("start_failed", "the agent's files could not be written: " + why);
 }
 
 result<bool, start_refusal> prepare_work_dir(const std::string& work_dir) {
   if (!work_dir.starts_with('/') || has_nul(work_dir))
-    return refuse("start_failed", "the work folder is not an absolute path");
+    return refuse_start("start_failed", "the work folder is not an absolute path");
   std::error_code error;
   fs::create_directories(fs::path{work_dir}.parent_path(), error);
   if (::mkdir(work_dir.c_str(), 0700) != 0 && errno != EEXIST)
-    return refuse("start_failed", "work folder " + work_dir + ": " + std::strerror(errno));
+    return refuse_start("start_failed", "work folder " + work_dir + ": " + std::strerror(errno));
   unique_fd folder{::open(work_dir.c_str(), O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)};
   if (!folder)
-    return refuse("start_failed", "work folder " + work_dir + ": " + std::strerror(errno));
+    return refuse_start("start_failed", "work folder " + work_dir + ": " + std::strerror(errno));
   return true;
 }
 

@@ -3,6 +3,9 @@
 #include "events/log/event_log.hpp"
 
 #include <chrono>
+#include <cstddef>
+#include <string>
+#include <vector>
 
 namespace runledger {
 
@@ -10,5 +13,11 @@ namespace runledger {
 /// the start, before anything else is appended.
 append_result append_and_wait(event_log& log, append_request request,
                               std::chrono::milliseconds patience);
+
+/// The answers to a group of `count` requests none of which was judged.
+inline std::vector<append_result> alike(std::size_t count, append_outcome outcome,
+                                        const std::string& detail) {
+  return std::vector<append_result>(count, {outcome, verdict::accepted, detail});
+}
 
 } // namespace runledger

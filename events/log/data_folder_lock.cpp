@@ -1,5 +1,7 @@
 #include "events/log/data_folder_lock.hpp"
 
+#include "events/errno_text.hpp"
+
 #include <fcntl.h>
 #include <sys/file.h>
 #include <sys/stat.h>
@@ -17,10 +19,6 @@
 namespace runledger {
 
 namespace {
-
-std::string error_text(int code) {
-  return std::error_code{code, std::generic_category()}.message();
-}
 
 /// The first line of the lock file: the pid of whoever holds it.
 std::string read_owner(int fd) {
@@ -64,11 +62,11 @@ result<data_folder_lock, std::string> data_folder_lock::acquire(const std::strin
   auto path = folder + "/lock";
   int fd = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
   if (fd < 0)
-    return "the data folder " + folder + " cannot be used: " + error_text(errno);
+    return "the data folder " + folder + " cannot be used: " + errno_text(errno);
   data_folder_lock lock{fd};
   if (!take_lock(fd)) {
     if (errno != EWOULDBLOCK)
-      return "the data folder " + folder + " cannot be locked: " + error_text(errno);
+      return "the data folder " + folder + " cannot be locked: " + errno_text(errno);
     if (in_use != nullptr)
       *in_use = true;
     return "the data folder " + folder + " is in use by another server (pid " + read_owner(fd)

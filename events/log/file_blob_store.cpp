@@ -1,6 +1,8 @@
 #include "events/log/file_blob_store.hpp"
 
+#include "events/errno_text.hpp"
 #include "events/ids.hpp"
+#include "events/log/sync_folder.hpp"
 
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -70,15 +72,6 @@ ssize_t read_some(int fd, char* out, std::size_t size) {
   return n;
 }
 
-bool sync_folder(const std::string& path) {
-  open_file folder{path, O_RDONLY | O_DIRECTORY};
-  return folder && ::fsync(folder.fd()) == 0;
-}
-
-std::string error_text(int code) {
-  return std::error_code{code, std::generic_category()}.message();
-}
-
 /// True if the folder is there now.
 bool make_folder(const std::string& path) {
   return ::mkdir(path.c_str(), 0700) == 0 || errno == EEXIST;
@@ -108,7 +101,7 @@ result<std::unique_ptr<file_blob_store>, std::string> file_blob_store::open(std:
     made = make_folder(root + '/' + hex[i >> 4] + hex[i & 15]);
   auto parent = std::filesystem::absolute(root).parent_path().string();
   if (!made || !sync_folder(root) || !sync_folder(parent))
-    return "the blob folder " + root + " cannot be used: " + error_text(errno);
+    return "the blob folder " + root + " cannot be used: " + errno_text(errno);
   remove_leftovers(root + "/tmp");
   return store;
 }

@@ -1,5 +1,6 @@
 #include "events/log/kafka_log.hpp"
 
+#include "events/log/append_and_wait.hpp"
 #include "events/log/kafka/append_book.hpp"
 #include "events/log/kafka/tail.hpp"
 #include "events/log/kafka/watch.hpp"
@@ -31,11 +32,6 @@ std::vector<kafka::raw_partition> raw_names(const std::string& prefix,
   for (const auto& name : names)
     out.push_back({prefix + '.' + name.topic, static_cast<std::int32_t>(name.number)});
   return out;
-}
-
-std::vector<append_result> all(std::size_t count, append_outcome outcome,
-                               const std::string& detail) {
-  return std::vector<append_result>(count, {outcome, verdict::accepted, detail});
 }
 
 void* tag_of(std::uint64_t id) {
@@ -389,7 +385,7 @@ std::optional<std::string> kafka_log::parts::refusal() const {
 void kafka_log::parts::append(std::vector<append_request> group, completion done) {
   if (auto why = refusal()) {
     unavailable += group.size();
-    return done(all(group.size(), append_outcome::unavailable, *why));
+    return done(alike(group.size(), append_outcome::unavailable, *why));
   }
   kafka::append_book::finished told;
   const auto to_send = book->take(std::move(group), std::move(done), clock::now(), told);

@@ -1,5 +1,8 @@
 #include "events/log/memory_log.hpp"
 
+#include "events/log/append_and_wait.hpp"
+#include "events/log/read_bounds.hpp"
+
 #include <algorithm>
 #include <charconv>
 #include <utility>
@@ -8,14 +11,8 @@ namespace runledger {
 
 namespace {
 
-constexpr std::size_t read_bytes_limit = 8 * 1024 * 1024;
-
 read_error corrupt(const record& r, std::string detail) {
   return {read_error::kind::corrupt, r.event.stream, r.event.seq, r.offset, std::move(detail)};
-}
-
-std::vector<append_result> all(std::size_t count, append_outcome outcome, std::string detail) {
-  return std::vector<append_result>(count, {outcome, verdict::accepted, std::move(detail)});
 }
 
 } // namespace
@@ -127,16 +124,16 @@ append_result memory_log::write_request(append_request& request) {
 
 std::vector<append_result> memory_log::write_group(std::vector<append_request>& group) {
   if (failed_)
-    return all(group.size(), append_outcome::unavailable, *failed_);
+    return alike(group.size(), append_outcome::unavailable, *failed_);
   std::optional<append_fault> fault;
   if (!faults_.empty()) {
     fault = faults_.front();
     faults_.pop_front();
   }
   if (fault == append_fault::unavailable)
-    return all(group.size(), append_outcome::unavailable, "planned: unavailable");
+    return alike(group.size(), append_outcome::unavailable, "planned: unavailable");
   if (fault == append_fault::unknown_not_written)
-    return all(group.size(), append_outcome::unknown, "planned: unknown");
+    return alike(group.size(), append_outcome::unknown, "planned: unknown");
   std::vector<append_result> results;
   results.reserve(group.size());
   for (auto& request : group)
@@ -149,7 +146,7 @@ std::vector<append_result> memory_log::write_group(std::vector<append_request>& 
           store(std::make_shared<record>(*r), false);
   }
   if (fault)
-    return all(group.size(), append_outcome::unknown, "planned: unknown");
+    return alike(group.size(), append_outcome::unknown, "planned: unknown");
   return results;
 }
 

@@ -1,5 +1,6 @@
 #include "events/log/private_copy.hpp"
 
+#include "events/errno_text.hpp"
 #include "events/log/wal_file.hpp"
 
 #include <sys/stat.h>
@@ -26,7 +27,7 @@ constexpr std::chrono::milliseconds between_attempts{20};
 std::atomic<const private_copy*> the_copy{nullptr};
 
 /// Copies the bytes and makes the copy private, whatever the original's mode.
-std::error_code copy_bytes(const std::string& from, const std::string& to) {
+std::error_code copy_privately(const std::string& from, const std::string& to) {
   std::error_code ec;
   fs::copy_file(from, to, fs::copy_options::overwrite_existing, ec);
   if (!ec && ::chmod(to.c_str(), 0600) != 0)
@@ -37,11 +38,11 @@ std::error_code copy_bytes(const std::string& from, const std::string& to) {
 /// The file first and its write-ahead log after it: whatever a checkpoint moves into the file
 /// meanwhile still stands in the log then, unless the log was begun anew, and that is seen.
 std::error_code copy_pair(const std::string& from, const std::string& to) {
-  if (auto ec = copy_bytes(from, to))
+  if (auto ec = copy_privately(from, to))
     return ec;
   std::error_code ignored;
   fs::remove(to + "-wal", ignored);
-  auto ec = copy_bytes(from + "-wal", to + "-wal");
+  auto ec = copy_privately(from + "-wal", to + "-wal");
   return ec == std::errc::no_such_file_or_directory ? std::error_code{} : ec;
 }
 
@@ -54,8 +55,8 @@ result<void, std::string> private_copy::make_folder() {
     return "there is no folder for temporary files: " + ec.message() + "; set TMPDIR";
   auto pattern = (below / "runledger-XXXXXX").string();
   if (::mkdtemp(pattern.data()) == nullptr)
-    return "no temporary folder can be made in " + below.string() + ": "
-           + std::error_code{errno, std::generic_category()}.message() + "; set TMPDIR";
+    return "no temporary folder can be made in " + below.string() + ": " + errno_text(errno)
+           + "; set TMPDIR";
   folder_ = pattern;
   path_ = folder_ + "/ledger.db";
   side_files_[0] = path_ + "-wal";

@@ -1,6 +1,7 @@
 #include "events/log/replica.hpp"
 
 #include "events/log/boot.hpp"
+#include "events/log/read_bounds.hpp"
 #include "events/log/sqlite_log_reader.hpp"
 #include "events/log/sqlite_log_rows.hpp"
 #include "events/log/sqlite_rows.hpp"
@@ -15,26 +16,19 @@ namespace runledger {
 
 namespace {
 
-constexpr std::size_t idle_readers_kept = 4;
-constexpr std::size_t read_bytes_limit = 8 * 1024 * 1024;
 constexpr int busy_timeout_ms = 5000;
 constexpr std::int64_t no_bound = std::numeric_limits<std::int64_t>::max();
-constexpr const char* writer_settings = "PRAGMA synchronous = OFF;"
-                                        "PRAGMA cache_size = -16384;"
-                                        "PRAGMA cache_spill = OFF;"
-                                        "PRAGMA temp_store = MEMORY;"
-                                        "PRAGMA wal_autocheckpoint = 4000";
+constexpr const char* replica_settings = "PRAGMA synchronous = OFF;"
+                                         "PRAGMA cache_size = -16384;"
+                                         "PRAGMA cache_spill = OFF;"
+                                         "PRAGMA temp_store = MEMORY;"
+                                         "PRAGMA wal_autocheckpoint = 4000";
 constexpr const char* replica_schema = "CREATE TABLE IF NOT EXISTS replica_positions ("
                                        " \"partition\" INTEGER PRIMARY KEY,"
                                        " next_offset INTEGER NOT NULL,"
                                        " last_offset INTEGER NOT NULL,"
                                        " last_hash BLOB NOT NULL" // As it came, rejected or not.
                                        ") STRICT";
-
-/// What a record takes in memory, about.
-std::size_t weight(const record& r) {
-  return r.event.data.size() + 640;
-}
 
 read_error unreadable(const sqlite::error& e) {
   return {read_error::kind::unavailable, {}, 0, -1, e.message};
@@ -180,7 +174,7 @@ result<void, std::string> replica::load() {
     return text(booted.error());
   if (auto moved = db.exec("PRAGMA wal_checkpoint(TRUNCATE)"); !moved)
     return text(moved.error());
-  if (auto set = db.exec(writer_settings); !set)
+  if (auto set = db.exec(replica_settings); !set)
     return text(set.error());
   if (auto ready = rows_->prepare(); !ready)
     return text(ready.error());

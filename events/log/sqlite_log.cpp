@@ -1,9 +1,11 @@
 #include "events/log/sqlite_log.hpp"
 
+#include "events/log/read_bounds.hpp"
 #include "events/log/sqlite_log_reader.hpp"
 #include "events/log/sqlite_log_writer.hpp"
 #include "events/log/sqlite_rows.hpp"
 #include "events/log/sqlite_source.hpp"
+#include "events/log/sync_folder.hpp"
 
 #include <fcntl.h>
 #include <unistd.h>
@@ -21,27 +23,17 @@ namespace runledger {
 
 namespace {
 
-constexpr std::size_t idle_readers_kept = 4;
 constexpr auto first_row = std::numeric_limits<std::int64_t>::min();
 constexpr auto beyond_rows = std::numeric_limits<std::int64_t>::max();
 /// How often a read is repeated whose file was written to behind it.
 constexpr int most_reads = 20;
 /// A commit writes the WAL and does not sync it: that is what complete() does. Checkpoints sync the
 /// WAL first, then the file.
-constexpr const char* writer_settings = "PRAGMA synchronous = NORMAL;"
+constexpr const char* ledger_settings = "PRAGMA synchronous = NORMAL;"
                                         "PRAGMA cache_size = -8192;"
                                         "PRAGMA cache_spill = OFF;"
                                         "PRAGMA temp_store = MEMORY;"
                                         "PRAGMA wal_autocheckpoint = 0";
-
-/// Makes a file that was created in `folder` survive a crash of the machine.
-void sync_folder(const std::string& folder) {
-  int fd = ::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  if (fd < 0)
-    return;
-  ::fsync(fd);
-  ::close(fd);
-}
 
 /// Makes the WAL `bytes` long with zeros, which hold no frame. A flush of a growing file writes the
 /// file system's own journal as well. Without room it stays as it is.
@@ -68,11 +60,6 @@ void preallocate_wal(sqlite::connection& db, const std::string& wal, std::int64_
   ::close(fd);
 }
 
-/// What a record takes in memory, about.
-std::size_t weight(const record& r) {
-  return r.event.data.size() + 640;
-}
-
 std::string place(const read_error& e) {
   if (e.what == read_error::kind::unavailable)
     return e.detail;
@@ -91,12 +78,12 @@ result<sqlite::connection, std::string> open_writing(const std::string& path,
     return path + ": " + mode.error().message;
   if (**mode != "wal")
     return path + " cannot use a write-ahead log (journal mode " + **mode + ")";
-  if (auto set = db->exec(writer_settings); !set)
+  if (auto set = db->exec(ledger_settings); !set)
     return path + ": " + set.error().message;
   if (auto ready = sqlite::prepare_ledger_file(*db, path, true); !ready)
     return ready.error();
   if (is_new)
-    sync_folder(options.folder);
+    (void)sync_folder(options.folder);
   preallocate_wal(*db, path + "-wal", options.wal_preallocated_bytes);
   return std::move(*db);
 }
@@ -158,7 +145,7 @@ result<void, std::string> sqlite_log::start() {
   auto second = sqlite::connection::open(path_, sqlite::open_mode::read_write, 0);
   if (!second)
     return second.error().message;
-  if (auto set = second->exec(writer_settings); !set)
+  if (auto set = second->exec(ledger_settings); !set)
     return path_ + ": " + set.error().message;
   auto checkpointer =
       std::make_unique<sqlite_checkpointer>(std::move(*second), [this](const sqlite::error& e) {

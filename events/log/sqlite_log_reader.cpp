@@ -1,5 +1,6 @@
 #include "events/log/sqlite_log_reader.hpp"
 
+#include "events/log/read_bounds.hpp"
 #include "events/log/sqlite_rows.hpp"
 
 #include <sqlite3.h>
@@ -10,8 +11,6 @@
 namespace runledger {
 
 namespace {
-
-constexpr std::size_t read_bytes_limit = 8 * 1024 * 1024;
 
 std::int64_t sql_limit(std::size_t limit) {
   return static_cast<std::int64_t>(

@@ -8,12 +8,6 @@
 
 namespace runledger {
 
-namespace {
-
-constexpr std::string_view opened_type = "dev.runledger.partition.opened.v1";
-
-} // namespace
-
 result<void, sqlite::error> sqlite_log_rows::prepare() {
   struct prepared {
     sqlite::statement& target;
@@ -60,7 +54,7 @@ bool sqlite_log_rows::remember_error() {
 
 bool sqlite_log_rows::insert(const record& r) {
   sqlite::bind_event(insert_, r);
-  return run(insert_) && (r.event.type != opened_type || note_ledger_id(r.event));
+  return run(insert_) && (r.event.type != partition_opened_type || note_ledger_id(r.event));
 }
 
 /// The ledger's id, where a person with a SQLite tool looks for it.

@@ -8,14 +8,14 @@ namespace runledger::http {
 
 namespace {
 
-bool plain(char c) {
+bool in_ids(char c) {
   return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
 }
 
 /// Ids stand in paths, in stream names and in file names.
 bool is_workspace_id(std::string_view text) {
-  return plain(text.front())
-         && std::ranges::all_of(text, [](char c) { return plain(c) || c == '-' || c == '_'; });
+  return in_ids(text.front())
+         && std::ranges::all_of(text, [](char c) { return in_ids(c) || c == '-' || c == '_'; });
 }
 
 } // namespace

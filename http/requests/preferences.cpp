@@ -1,5 +1,6 @@
 #include "http/requests/preferences.hpp"
 
+#include "http/trimmed.hpp"
 #include "http/vocabulary.hpp"
 
 #include <algorithm>
@@ -9,14 +10,6 @@ namespace runledger::http {
 namespace {
 
 constexpr std::int64_t wait_max_s = 300;
-
-std::string_view trimmed(std::string_view text) {
-  while (!text.empty() && (text.front() == ' ' || text.front() == '\t'))
-    text.remove_prefix(1);
-  while (!text.empty() && (text.back() == ' ' || text.back() == '\t'))
-    text.remove_suffix(1);
-  return text;
-}
 
 /// Cuts the text before the first `separator` that does not stand in quotes off `rest`.
 std::string_view cut(std::string_view& rest, char separator) {

@@ -10,16 +10,16 @@ namespace {
 
 constexpr std::size_t slug_length_max = 64;
 
-bool plain(char c) {
+bool in_slugs(char c) {
   return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9');
 }
 
 } // namespace
 
 bool is_slug(std::string_view text) {
-  return !text.empty() && text.size() <= slug_length_max && plain(text.front())
-         && plain(text.back())
-         && std::ranges::all_of(text, [](char c) { return plain(c) || c == '-'; });
+  return !text.empty() && text.size() <= slug_length_max && in_slugs(text.front())
+         && in_slugs(text.back())
+         && std::ranges::all_of(text, [](char c) { return in_slugs(c) || c == '-'; });
 }
 
 std::string slug_from_name(std::string_view name) {
@@ -27,7 +27,7 @@ std::string slug_from_name(std::string_view name) {
   for (char c : name) {
     if (c >= 'A' && c <= 'Z')
       c = static_cast<char>(c - 'A' + 'a');
-    if (plain(c))
+    if (in_slugs(c))
       slug.push_back(c);
     else if (!slug.empty() && slug.back() != '-')
       slug.push_back('-');

@@ -8,13 +8,13 @@ namespace runledger::http {
 
 namespace {
 
-struct row {
+struct refusal_row {
   errc why;
   fault shape; ///< Gives status and title.
   std::string_view code, detail;
 };
 
-constexpr row rows[] = {
+constexpr refusal_row refusal_rows[] = {
     {errc::not_found, fault::not_found, "not_found", "There is no such object."},
     {errc::agent_not_found, fault::not_found, "agent_not_found", "There is no such agent."},
     {errc::version_not_found, fault::not_found, "version_not_found",
@@ -78,8 +78,8 @@ std::string place_of_damage(std::string_view stream, std::uint64_t seq, std::int
 } // namespace
 
 problem problem_of(const refusal_info& why) {
-  const row* found = nullptr;
-  for (const auto& each : rows)
+  const refusal_row* found = nullptr;
+  for (const auto& each : refusal_rows)
     if (each.why == why.code)
       found = &each;
   if (found == nullptr)

@@ -6,6 +6,8 @@ namespace runledger::http {
 
 namespace {
 
+namespace rows {
+
 using enum verb;
 constexpr auto form = body_kind::json_or_form;
 constexpr auto none = body_kind::none;
@@ -88,10 +90,11 @@ const route table[] = {
     {get, "/openapi.json", routes::openapi, scope::none, none, open, "health"},
 };
 
+} // namespace rows
 } // namespace
 
 std::span<const route> route_table() {
-  return table;
+  return rows::table;
 }
 
 } // namespace runledger::http

@@ -137,3 +137,5 @@ answer<page<version_row>> list_versions(view_reader& reader, const agent_row& ag
 }
 
 } // namespace runledger::views
+
+#undef RUNLEDGER_AGENT_SELECT

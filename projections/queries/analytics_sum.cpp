@@ -1,16 +1,13 @@
 #include "projections/queries/analytics_sum.hpp"
 
+#include "projections/saturating.hpp"
+
 #include <algorithm>
 #include <utility>
 
 namespace runledger::views {
 
 namespace {
-
-void add_up(std::int64_t& sum, std::int64_t more) {
-  if (__builtin_add_overflow(sum, more, &sum))
-    sum = INT64_MAX;
-}
 
 void add(analytics_numbers& sum, const analytics_numbers& more) {
   sum.runs += more.runs;

@@ -49,3 +49,5 @@ artifact_by_id(view_reader& reader, const workspace_id& workspace, std::string_v
 }
 
 } // namespace runledger::views
+
+#undef RUNLEDGER_ARTIFACT_SELECT

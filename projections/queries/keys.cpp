@@ -71,3 +71,5 @@ answer<std::optional<key_row>> key_by_secret(view_reader& reader, const digest& 
 }
 
 } // namespace runledger::views
+
+#undef RUNLEDGER_KEY_SELECT

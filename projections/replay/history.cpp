@@ -10,7 +10,7 @@ namespace runledger::replay {
 
 namespace {
 
-constexpr std::size_t page_events = 512;
+constexpr std::size_t stream_page_events = 512;
 
 /// A stream that is read page by page. What is sound before a damaged event comes first.
 class cursor {
@@ -31,7 +31,7 @@ public:
 
 private:
   void load() {
-    auto read = log_.read_stream(stream_, next_seq_, page_events);
+    auto read = log_.read_stream(stream_, next_seq_, stream_page_events);
     if (!read && read.error().what == read_error::kind::corrupt && read.error().seq > next_seq_) {
       failure_ = read.error();
       read = log_.read_stream(stream_, next_seq_, failure_->seq - next_seq_);
@@ -41,7 +41,7 @@ private:
       over_ = true;
       return;
     }
-    over_ = failure_.has_value() || read->size() < page_events;
+    over_ = failure_.has_value() || read->size() < stream_page_events;
     next_seq_ += read->size();
     page_.assign(read->begin(), read->end());
   }

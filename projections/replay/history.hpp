@@ -4,6 +4,7 @@
 #include "events/log/event_log.hpp"
 #include "events/result.hpp"
 
+#include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <optional>
@@ -11,6 +12,9 @@
 /// Reading the ledger itself, without views: what replay and the API's `as_of` stand on. Any
 /// thread; nothing is kept between calls.
 namespace runledger::replay {
+
+/// Read at once where whole partitions are read.
+inline constexpr std::size_t ledger_page_events = 4096;
 
 /// Takes events one by one; false: no more of this event's stream.
 using event_taker = std::function<bool(const record_ptr&)>;

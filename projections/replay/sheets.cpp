@@ -3,6 +3,7 @@
 #include "events/codec.hpp"
 #include "projections/replay/csv.hpp"
 #include "projections/replay/row_source.hpp"
+#include "projections/saturating.hpp"
 
 #include <algorithm>
 #include <map>
@@ -12,11 +13,6 @@
 namespace runledger::replay {
 
 namespace {
-
-void add_up(std::int64_t& sum, std::int64_t more) {
-  if (__builtin_add_overflow(sum, more, &sum))
-    sum = more > 0 ? INT64_MAX : INT64_MIN;
-}
 
 /// A run that has been accepted and has not ended, or not been written yet.
 struct run_line {

@@ -2,6 +2,8 @@
 
 #include "events/codec.hpp"
 #include "projections/queries/analytics_sum.hpp"
+#include "projections/replay/history.hpp"
+#include "projections/saturating.hpp"
 
 #include <algorithm>
 #include <unordered_map>
@@ -10,13 +12,6 @@
 namespace runledger::replay {
 
 namespace {
-
-constexpr std::size_t page_events = 4096;
-
-void add_up(std::int64_t& sum, std::int64_t more) {
-  if (__builtin_add_overflow(sum, more, &sum))
-    sum = more > 0 ? INT64_MAX : INT64_MIN;
-}
 
 /// The runs of one workspace, folded as far as money and time go.
 class spend_fold {
@@ -151,7 +146,7 @@ result<std::optional<views::analytics>, read_error> spend_as_of(const event_log&
   spend_fold fold{workspace, *within, changed};
   for (std::uint32_t p = 0; p < log.partition_count(); ++p)
     for (std::int64_t at = 0; !within->ends_before(at);) {
-      auto page = log.read_partition(p, at, page_events);
+      auto page = log.read_partition(p, at, ledger_page_events);
       if (!page)
         return page.error();
       if (page->empty())

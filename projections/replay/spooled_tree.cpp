@@ -1,12 +1,12 @@
 #include "projections/replay/spooled_tree.hpp"
 
+#include "events/errno_text.hpp"
 #include "events/merkle_paths.hpp"
 
 #include <unistd.h>
 
 #include <cerrno>
 #include <cstdlib>
-#include <system_error>
 #include <utility>
 
 namespace runledger::replay {
@@ -22,17 +22,13 @@ std::uint64_t place_of(std::size_t level, std::uint64_t index) {
   return (index << (level + 1)) + (std::uint64_t{1} << level) - 1;
 }
 
-std::string message_of(int number) {
-  return std::error_code{number, std::generic_category()}.message();
-}
-
 } // namespace
 
 result<spooled_tree, std::string> spooled_tree::in(const std::string& folder) {
   auto pattern = (folder.empty() ? "." : folder) + "/.runledger-tree-XXXXXX";
   const int fd = ::mkstemp(pattern.data());
   if (fd < 0)
-    return "no temporary file can be made in " + folder + ": " + message_of(errno);
+    return "no temporary file can be made in " + folder + ": " + errno_text(errno);
   ::unlink(pattern.c_str());
   return spooled_tree{fd};
 }
@@ -88,7 +84,7 @@ void spooled_tree::write_at(std::uint64_t place, const digest* hashes, std::size
     if (n < 0 && errno == EINTR)
       continue;
     if (n <= 0) {
-      failed_ = "the temporary file for proofs cannot be written: " + message_of(errno);
+      failed_ = "the temporary file for proofs cannot be written: " + errno_text(errno);
       return;
     }
     from += n;
@@ -106,7 +102,7 @@ digest spooled_tree::node(std::size_t level, std::uint64_t index) const {
   const auto n =
       ::pread(fd_, out.bytes.data(), out.bytes.size(), static_cast<off_t>(place * sizeof(digest)));
   if (n != static_cast<ssize_t>(out.bytes.size()) && failed_.empty())
-    failed_ = "the temporary file for proofs cannot be read: " + message_of(n < 0 ? errno : EIO);
+    failed_ = "the temporary file for proofs cannot be read: " + errno_text(n < 0 ? errno : EIO);
   return out;
 }
 

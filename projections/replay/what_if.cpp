@@ -11,8 +11,6 @@ namespace runledger::replay {
 
 namespace {
 
-constexpr std::size_t page_events = 4096;
-
 /// The selected runs side by side, in the order of the ledger.
 class what_if_fold {
 public:
@@ -172,7 +170,7 @@ result<void, read_error> feed(const event_log& log, const run_selection& selecte
   }
   for (std::uint32_t p = 0; p < log.partition_count(); ++p)
     for (std::int64_t at = 0;;) {
-      const auto page = log.read_partition(p, at, page_events);
+      const auto page = log.read_partition(p, at, ledger_page_events);
       if (!page)
         return page.error();
       if (page->empty())

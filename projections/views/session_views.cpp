@@ -1,5 +1,6 @@
 #include "projections/views/session_views.hpp"
 
+#include "projections/saturating.hpp"
 #include "projections/timeline_chunk.hpp"
 
 #include <algorithm>
@@ -13,12 +14,6 @@ constexpr std::size_t cached_entries = 32'768;
 
 std::string cannot_be_read(const record& r) {
   return r.damage.empty() ? "the data of a " + r.event.type + " cannot be read" : r.damage;
-}
-
-/// Sums that come from outside stay at the end of their range.
-void add_up(std::int64_t& sum, std::int64_t more) {
-  if (__builtin_add_overflow(sum, more, &sum))
-    sum = more > 0 ? INT64_MAX : INT64_MIN;
 }
 
 /// What an item means, by its type; `quiet`: a log below the level `info`.

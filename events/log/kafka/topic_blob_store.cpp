@@ -69,23 +69,23 @@ std::optional<chunk> read_chunk(const record_view& r) {
   return out.bytes.size() == expected ? std::optional{out} : std::nullopt;
 }
 
-/// A put that waits for its chunks.
-struct pending_put {
-  std::size_t left = 0;
-  bool failed = false;
-};
-
-/// A blob of which not all chunks came yet.
-struct assembly {
-  std::vector<bool> there;
-  std::uint64_t left = 0;
-  std::uint32_t partition = 0;
-  std::int64_t first_offset = 0;
-};
-
 } // namespace
 
 struct topic_blob_store::parts {
+  /// A put that waits for its chunks.
+  struct pending_put {
+    std::size_t left = 0;
+    bool failed = false;
+  };
+
+  /// A blob of which not all chunks came yet.
+  struct assembly {
+    std::vector<bool> there;
+    std::uint64_t left = 0;
+    std::uint32_t partition = 0;
+    std::int64_t first_offset = 0;
+  };
+
   explicit parts(blob_topic_options with)
       : options(std::move(with)),
         next(std::make_unique<std::atomic<std::int64_t>[]>(options.partitions)) {}

@@ -20,7 +20,7 @@ constexpr std::string_view blobs_label = "blobs";
 /// A new topic is known to every broker after so long; asked again until then.
 constexpr milliseconds between_looks{100};
 
-milliseconds until(deadline end) {
+milliseconds timeout_until(deadline end) {
   return std::max(std::chrono::duration_cast<milliseconds>(end - std::chrono::steady_clock::now()),
                   milliseconds{1});
 }
@@ -211,7 +211,7 @@ private:
   }
 
   result<cluster_info, std::string> look() const {
-    auto info = to_.instance->describe(until(end_));
+    auto info = to_.instance->describe(timeout_until(end_));
     if (!info)
       return fmt::format("no Kafka broker answers at {}: {}", with_.brokers, info.error().message);
     return *std::move(info);
@@ -233,7 +233,7 @@ private:
                               ? wishes_.replication
                               : static_cast<std::uint32_t>(std::min<std::size_t>(3, brokers));
     report_.made = missing;
-    return make_topics(to_, missing, wishes_.partitions, replicas, until(end_));
+    return make_topics(to_, missing, wishes_.partitions, replicas, timeout_until(end_));
   }
 
   bool have_leaders(const cluster_info& info) const {
@@ -257,7 +257,7 @@ private:
   }
 
   result<void, std::string> check(std::size_t brokers) {
-    auto settings = read_settings(to_, report_.topics, until(end_));
+    auto settings = read_settings(to_, report_.topics, timeout_until(end_));
     if (!settings)
       return settings.error();
     std::string wrong;

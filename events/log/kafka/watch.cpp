@@ -22,7 +22,7 @@ void update_with_size(sha256_hasher& hasher, std::optional<std::string_view> tex
     hasher.update(*text);
 }
 
-milliseconds until(std::chrono::steady_clock::time_point end) {
+milliseconds time_left(std::chrono::steady_clock::time_point end) {
   return std::max(std::chrono::duration_cast<milliseconds>(end - std::chrono::steady_clock::now()),
                   milliseconds{0});
 }
@@ -57,8 +57,8 @@ compare(const cluster& with, const std::vector<remembered_record>& records, mill
   auto missing = records;
   std::vector<header_view> headers;
   error last{0, false, "no answer in time"};
-  while (!missing.empty() && until(end) > milliseconds{0}) {
-    const auto m = (*reader)->poll(until(end));
+  while (!missing.empty() && time_left(end) > milliseconds{0}) {
+    const auto m = (*reader)->poll(time_left(end));
     if (!m)
       continue;
     const auto at = std::ranges::find_if(missing, [&](const remembered_record& r) {
