@@ -80,6 +80,7 @@ void cluster_node::start(engine& with, const std::string& node) {
   auto made = kafka::group::open(group_options());
   if (!made)
     throw std::runtime_error("the group of the nodes cannot be joined: " + made.error().message);
+  spdlog::info("joining the group {}.owners as {}", settings_.kafka.topic_prefix, client_);
   std::lock_guard guard{mutex_};
   group_ = *std::move(made);
 }

@@ -390,7 +390,8 @@ void server_process::ensure_admin_exists() {
   ensure_admin(*context_, bootstrap_key(), [this](const result<void, admin_failure>& made) {
     if (ending_)
       return;
-    if (made && (!node_ || node_->joined()))
+    const bool apart = node_ && !node_->joined();
+    if (made && !apart)
       return begin_service();
     if (!made && (!node_ || !made.error().passing))
       return fail(made.error().detail);

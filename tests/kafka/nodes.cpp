@@ -154,26 +154,32 @@ std::string kafka_nodes::status_of(const std::string& run, std::size_t at) const
 
 namespace {
 
+/// Calls `row` for each row of a query on a node's replica.
+template <class Row>
+void query_replica(const std::string& data, const char* sql, Row row) {
+  sqlite3* file = nullptr;
+  sqlite3_stmt* rows = nullptr;
+  if (sqlite3_open_v2((data + "/replica.db").c_str(), &file, SQLITE_OPEN_READONLY, nullptr)
+          == SQLITE_OK
+      && sqlite3_prepare_v2(file, sql, -1, &rows, nullptr) == SQLITE_OK)
+    while (sqlite3_step(rows) == SQLITE_ROW)
+      row(rows);
+  sqlite3_finalize(rows);
+  sqlite3_close(file);
+}
+
 /// By partition: offsets and hashes, in their order.
 using folded_partitions = std::map<std::int64_t, std::vector<std::pair<std::int64_t, std::string>>>;
 
 folded_partitions read_replica(const std::string& data) {
   folded_partitions out;
-  sqlite3* file = nullptr;
-  sqlite3_stmt* rows = nullptr;
-  if (sqlite3_open_v2((data + "/replica.db").c_str(), &file, SQLITE_OPEN_READONLY, nullptr)
-          == SQLITE_OK
-      && sqlite3_prepare_v2(file,
-                            "SELECT partition, offset, hex(eventhash) || epoch FROM events "
-                            "ORDER BY offset",
-                            -1, &rows, nullptr)
-             == SQLITE_OK)
-    while (sqlite3_step(rows) == SQLITE_ROW)
-      out[sqlite3_column_int64(rows, 0)].emplace_back(
-          sqlite3_column_int64(rows, 1),
-          reinterpret_cast<const char*>(sqlite3_column_text(rows, 2)));
-  sqlite3_finalize(rows);
-  sqlite3_close(file);
+  query_replica(data,
+                "SELECT partition, offset, hex(eventhash) || epoch FROM events ORDER BY offset",
+                [&](sqlite3_stmt* row) {
+                  out[sqlite3_column_int64(row, 0)].emplace_back(
+                      sqlite3_column_int64(row, 1),
+                      reinterpret_cast<const char*>(sqlite3_column_text(row, 2)));
+                });
   return out;
 }
 
@@ -190,6 +196,14 @@ std::string kafka_nodes::difference(std::size_t a, std::size_t b) const {
         return "partition " + std::to_string(p) + ", event " + std::to_string(i);
   }
   return {};
+}
+
+std::size_t kafka_nodes::runs_known(std::size_t at) const {
+  std::size_t out = 0;
+  query_replica(
+      data(at), "SELECT count(DISTINCT stream) FROM events WHERE substr(stream, 1, 4) = 'run_'",
+      [&](sqlite3_stmt* row) { out = static_cast<std::size_t>(sqlite3_column_int64(row, 0)); });
+  return out;
 }
 
 } // namespace runledger::test

@@ -68,6 +68,8 @@ public:
   /// The first difference between what two nodes made of the partitions, up to where both have
   /// read; empty: none. Both have ended.
   std::string difference(std::size_t a, std::size_t b) const;
+  /// The runs that a node's replica knows.
+  std::size_t runs_known(std::size_t at) const;
 
 private:
   struct one {

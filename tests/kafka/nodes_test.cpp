@@ -17,15 +17,18 @@ using clock = std::chrono::steady_clock;
 using std::chrono::milliseconds;
 using std::chrono::seconds;
 
-/// Clients that start runs all the time, as clients do that repeat what was answered 503.
+/// Clients that start runs all the time, and repeat what was answered 503 or not at all with the
+/// same Idempotency-Key.
 class steady_load {
 public:
   explicit steady_load(const kafka_nodes& nodes, int clients = 2) {
     for (int i = 0; i < clients; ++i)
-      threads_.emplace_back([this, &nodes] {
-        while (!ending_) {
+      threads_.emplace_back([this, &nodes, i] {
+        for (int n = 0; !ending_; ++n) {
+          const header_list keyed{
+              {"Idempotency-Key", "load-" + std::to_string(i) + '-' + std::to_string(n)}};
           const auto answer = nodes.ask("POST", "/api/v1/agents/wordcount/runs",
-                                        R"({"initial_state":{"file":"ballad.txt"}})");
+                                        R"({"initial_state":{"file":"ballad.txt"}})", keyed);
           std::lock_guard guard{mutex_};
           if (answer.status == 201)
             accepted_.push_back(answer["id"]);
@@ -143,7 +146,7 @@ TEST_F(on_real_kafka, sigterm_hands_over) {
 }
 
 // Goal: both nodes are replaced under load, one after the other: no request of a client that
-// repeats a 503 fails, and every run that was accepted ends.
+// repeats a 503 fails, every run that was accepted ends, and none was made twice.
 TEST_F(on_real_kafka, a_rolling_restart_fails_no_request) {
   kafka_nodes nodes{2};
   ASSERT_TRUE(nodes.start()) << nodes.why();
@@ -165,6 +168,7 @@ TEST_F(on_real_kafka, a_rolling_restart_fails_no_request) {
   for (std::size_t i = 0; i < 2; ++i)
     EXPECT_TRUE(nodes[i].stop());
   EXPECT_EQ(nodes.difference(0, 1), "");
+  EXPECT_EQ(nodes.runs_known(0), load.accepted().size());
 }
 
 // Goal: a node that slept longer than its session believes that it holds its partitions when it
