@@ -183,7 +183,7 @@ void abroad::carry_out(const peer_command& ask, const answer<peer_done>& to, boo
       break;
     default:
       if (is_node_stream(ask.stream))
-        return register_node(own->home_system(), services_, *home, ask, to);
+        return register_node(system_, services_, *home, ask, to);
   }
   to.refuse(errc::ledger_corrupt, "The command for " + ask.stream.value + " cannot be read.");
 }

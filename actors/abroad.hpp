@@ -13,7 +13,7 @@ namespace runledger {
 /// processes it does nothing.
 class abroad {
 public:
-  explicit abroad(services_ptr s) : services_(std::move(s)) {}
+  abroad(caf::actor_system& sys, services_ptr s) : system_(sys), services_(std::move(s)) {}
 
   /// There are other processes, so what was read of their partitions may be old.
   bool may_be_old() const { return services_->others != nullptr; }
@@ -48,6 +48,7 @@ private:
   void create_agent(const peer_command& ask, const answer<peer_done>& to, bool current);
   bool is_again(const peer_command& ask) const;
 
+  caf::actor_system& system_;
   services_ptr services_;
   std::unordered_map<std::string, known_agent> agents_; // That are held elsewhere.
 };

@@ -38,7 +38,7 @@ public:
         services_(std::move(s)),
         places_(services_->settings.max_queued),
         agent_names_(services_->log),
-        abroad_(services_) {}
+        abroad_(system(), services_) {}
 
   behavior_type make_behavior() override {
     return {[this](directory_request& ask) {

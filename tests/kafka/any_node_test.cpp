@@ -115,6 +115,30 @@ TEST_F(on_two_nodes, wait_and_show_logs_on_both) {
   }
 }
 
+// Goal: an event stream is the same on both nodes, and one that was cut on the one goes on on the
+// other.
+TEST_F(on_two_nodes, stream_events_alike) {
+  start();
+  const auto run = nodes.begin_run();
+  const auto target = "/api/v1/runs/" + run + "/log/events";
+  auto stream = [&](std::size_t at, const std::string& after) {
+    header_list more{{"Accept", "text/event-stream"}};
+    if (!after.empty())
+      more.emplace_back("Last-Event-ID", after);
+    const auto got = nodes.client(at).get(target, more);
+    EXPECT_EQ(got.status, 200) << got.body;
+    return got.body.substr(std::min(got.body.find("id: "), got.body.size()));
+  };
+  const auto one = stream(0, ""), other = stream(1, ""); // Both end with the run.
+  EXPECT_EQ(one, other);
+  EXPECT_EQ(nodes.status_of(run, 0), "succeeded");
+  const auto second = one.find("id: ", one.find("id: ") + 1);
+  ASSERT_NE(second, std::string::npos) << one;
+  const auto first_id = one.substr(4, one.find('\n') - 4);
+  for (std::size_t at : {0U, 1U})
+    EXPECT_EQ(stream(at, first_id), one.substr(second));
+}
+
 // Goal: once DELETE was answered on one node the key opens nothing on either.
 TEST_F(on_two_nodes, refuse_a_revoked_key_at_once) {
   start();

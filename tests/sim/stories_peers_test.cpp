@@ -223,7 +223,10 @@ TEST_F(stories_peers, slots_report_elsewhere) {
   let(1, {step("a")});
   const auto first_of_workers = w.disk.partition_count() - 2 - 1 - 4;
   part({first_of_workers, first_of_workers + 1});
-  until_ended(accept_run(1).fact->run);
+  auto told = start_run(first(), 1);
+  settle();
+  ASSERT_TRUE(told->accepted());
+  until_ended((**told).fact->run);
   for (int i = 0; i < 40; ++i) {
     settle();
     w.advance(milliseconds{500});
