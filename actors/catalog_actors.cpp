@@ -1,7 +1,8 @@
 #include "actors/catalog_actors.hpp"
 
-#include "actors/entity_shell.hpp"
-#include "events/json_schema.hpp"
+#include "actors/catalog_entity.hpp"
+#include "actors/recent_commands.hpp"
+#include "actors/version_pinner.hpp"
 
 #include <caf/actor_system.hpp>
 #include <caf/typed_event_based_actor.hpp>
@@ -13,44 +14,13 @@ namespace runledger {
 
 namespace {
 
-/// What all of them share: load, take mail, leave when idle.
-template <class Derived, class Actor, class Traits, class Mail>
-class catalog_entity : public Actor::base, public entity_shell<Derived, Traits, Mail> {
-public:
-  using shell = entity_shell<Derived, Traits, Mail>;
-  friend shell;
-
-  catalog_entity(caf::actor_config& cfg, services_ptr s, stream_id stream)
-      : Actor::base(cfg), shell(std::move(s), std::move(stream)) {}
-
-  void on_exit() override { this->drop_mail(); }
-
-protected:
-  void after_commit(const record_ptr&) {}
-  bool vacate() { return true; }
-  void rest() {
-    if (this->idle())
-      caf::anon_send(this->services_->directory, entity_idle{this->stream_, false});
-  }
-  void leave() {
-    if (this->broken_)
-      return this->quit();
-    bool stays = !this->idle();
-    caf::anon_send(this->services_->directory, entity_left{this->stream_, stays});
-    if (!stays)
-      this->quit();
-  }
-  const std::string& partition_key_of(const Mail&) const { return this->stream_.value; }
-  const event_origin& origin_of(const Mail& mail) const { return mail.origin; }
-};
-
 class agent_impl final : public catalog_entity<agent_impl, agent_actor, agent_traits, agent_mail> {
 public:
   using base_type = catalog_entity<agent_impl, agent_actor, agent_traits, agent_mail>;
   friend shell;
 
   agent_impl(caf::actor_config& cfg, services_ptr s, agent_id id)
-      : base_type(cfg, std::move(s), stream_of(id)), id_(std::move(id)) {}
+      : base_type(cfg, std::move(s), stream_of(id)), id_(id), pinner_(std::move(id)) {}
 
   behavior_type make_behavior() override {
     load();
@@ -78,7 +48,7 @@ private:
 
   void settle(agent_mail& mail) {
     if (mail.pin) {
-      pin(mail);
+      pinner_.pin(*services_, state_, mail);
     } else if (mail.refused) {
       mail.to.refuse(*mail.refused);
       created(mail);
@@ -119,72 +89,10 @@ private:
     return errc::not_found;
   }
 
-  /// Chooses the version of a run and passes its acceptance on to the session.
-  void pin(agent_mail& mail) {
-    const auto& ask = *mail.pin;
-    if (!state_.exists() || state_.workspace != mail.workspace)
-      return mail.accepted.refuse(errc::agent_not_found);
-    auto version = ask.version.value_or(agent::active_version(state_));
-    if (ask.version && (version < 1 || version > static_cast<std::int64_t>(state_.versions.size())))
-      return mail.accepted.refuse(errc::version_not_found);
-    if (version == 0)
-      return mail.accepted.refuse(errc::no_active_version);
-    if (state_.versions[static_cast<std::size_t>(version) - 1].at != agent::version_phase::active)
-      return mail.accepted.refuse(errc::version_not_active);
-    const auto* how = recipe_of(version);
-    if (how == nullptr)
-      return mail.accepted.refuse(errc::ledger_corrupt,
-                                  "The recipe of this version cannot be read.");
-    if (!state_fits(*how, ask, mail.accepted))
-      return;
-    session_mail accept;
-    accept.origin = mail.origin;
-    accept.workspace = mail.workspace;
-    auto turn = mail.turn;
-    turn.agent = id_;
-    turn.agent_slug = state_.slug;
-    turn.agent_version = version;
-    turn.limits = how->limits;
-    accept.body = std::move(turn);
-    accept.accepted = mail.accepted;
-    accept.on_end = mail.pin->on_end;
-    caf::anon_send(services_->directory, to_session{mail.session, std::move(accept)});
-  }
-
-  static bool state_fits(const recipe& how, const start_run_request& ask,
-                         const answer<accepted_run>& to) {
-    if (how.state_schema.empty() || ask.initial_state.empty())
-      return true;
-    auto state = json::parse(ask.initial_state.json);
-    auto mismatch = state ? json_schema::validate(how.state_schema, state->root()) : std::nullopt;
-    if (!mismatch)
-      return true;
-    refusal_info why;
-    why.code = errc::state_mismatch;
-    why.detail = mismatch->message;
-    why.path = mismatch->path;
-    to(std::move(why));
-    return false;
-  }
-
-  /// Recipes of versions that can run are immutable.
-  const recipe* recipe_of(std::int64_t version) {
-    auto known = recipes_.find(version);
-    if (known != recipes_.end())
-      return &known->second;
-    auto text = runledger::load(state_.versions[static_cast<std::size_t>(version) - 1].recipe,
-                                services_->blobs);
-    auto parsed = text ? json::parse(*text) : result<json::document, json::error>{json::error{}};
-    if (!parsed)
-      return nullptr;
-    auto how = parse_recipe(parsed->root(), services_->settings.recipe_defaults);
-    return how ? &recipes_.emplace(version, std::move(*how)).first->second : nullptr;
-  }
-
   const workspace_id& workspace_of(const agent_mail& mail) const { return mail.workspace; }
 
   agent_id id_;
-  std::map<std::int64_t, recipe> recipes_;
+  version_pinner pinner_;
 };
 
 /// Every creation that needs a name passes through here, so no two that could be in each other's
@@ -284,12 +192,26 @@ private:
     return out;
   }
 
-  /// One that is not under way and has no event died with its server.
+  /// One that is not under way and has no event died with its server. Where the owner lives
+  /// elsewhere, an earlier holder of these names may just have asked for it.
   bool never_came_to_be(const std::string& owner) const {
-    if (under_way_.contains(owner))
+    if (under_way_.contains(owner) || (lives_elsewhere(owner) && !held_for_long()))
       return false;
     auto head = services_->log.head(stream_id{owner});
     return head && !head->has_value();
+  }
+
+  bool lives_elsewhere(const std::string& owner) const {
+    if (services_->others == nullptr)
+      return false;
+    auto home = services_->partitions.home_of(stream_id{owner}, owner);
+    return !home || !services_->partitions.holds(*home);
+  }
+  bool held_for_long() const {
+    constexpr std::int64_t long_ms = 10'000;
+    auto home = services_->partitions.home_of(stream_, stream_.value);
+    auto since = home ? to_ms(services_->partitions.claim_of(*home).head.time) : 0;
+    return to_ms(services_->clock.now()) - since > long_ms;
   }
 
   record_ptr first_of(const stream_id& stream) const {
@@ -521,6 +443,9 @@ public:
 
 private:
   bool decide_mail(audit_mail& mail, std::vector<audit::event>& facts) {
+    if (mail.from_peer
+        && recent_.known(services_->log, stream_, head_.seq, mail.origin.causation_id))
+      return true;
     auto decided = audit::decide(state_, mail.command);
     if (decided)
       facts = std::move(decided->facts);
@@ -537,6 +462,7 @@ private:
   const workspace_id& workspace_of(const audit_mail&) const { return id_; }
 
   workspace_id id_;
+  recent_commands recent_;
 };
 
 } // namespace

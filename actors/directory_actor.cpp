@@ -1,6 +1,9 @@
 #include "actors/directory_actor.hpp"
 
+#include "actors/abroad.hpp"
+#include "actors/agent_names.hpp"
 #include "actors/catalog_actors.hpp"
+#include "actors/choose_ulid.hpp"
 #include "actors/entity_host.hpp"
 #include "actors/entity_traits.hpp"
 #include "actors/partition_taker.hpp"
@@ -9,6 +12,7 @@
 #include "actors/request_home.hpp"
 #include "actors/run_actor.hpp"
 #include "actors/session_actor.hpp"
+#include "actors/slot_actor.hpp"
 #include "actors/turn_away.hpp"
 
 #include <caf/actor_system.hpp>
@@ -32,7 +36,9 @@ public:
   directory(caf::actor_config& cfg, services_ptr s)
       : directory_actor::base(cfg),
         services_(std::move(s)),
-        places_(services_->settings.max_queued) {}
+        places_(services_->settings.max_queued),
+        agent_names_(services_->log),
+        abroad_(system(), services_) {}
 
   behavior_type make_behavior() override {
     return {[this](directory_request& ask) {
@@ -44,6 +50,8 @@ public:
             [this](to_agent& m) { deliver(m.id, std::move(m.mail)); },
             [this](to_workspace& m) { deliver(m.id, std::move(m.mail)); },
             [this](to_queue& m) { deliver(m.id, std::move(m.mail)); },
+            [this](to_audit& m) { deliver_audit(m.id, std::move(m.mail)); },
+            [this](to_slot& m) { deliver(m.id, std::move(m.mail)); },
             [this](const entity_idle& e) { on_idle(e); },
             [this](const entity_left& e) { on_left(e); },
             [this](const entity_broken& e) { on_broken(e); },
@@ -58,6 +66,7 @@ public:
             [this](const taking_over& e) { end_taking(e); },
             [this](const release_partitions& ask) { release(ask); },
             [this](const partition_lost& e) { lose(e.partition); },
+            [this](go_on_with& e) { e.what(); },
             [this](tick_atom) { passivate(); },
             [this](drain_atom) { draining_ = true; }};
   }
@@ -67,14 +76,7 @@ public:
   void on_exit() override {
     vacating_.clear();
     releases_.clear();
-    sessions_.stop_all();
-    runs_.stop_all();
-    agents_.stop_all();
-    names_.stop_all();
-    keys_.stop_all();
-    workspaces_.stop_all();
-    audits_.stop_all();
-    queues_.stop_all();
+    each_host([](auto& host) { host.stop_all(); });
   }
 
 private:
@@ -84,22 +86,9 @@ private:
     return {command.value, c.correlation_id, c.principal, c.traceparent};
   }
 
-  /// Of the ids that follow from the request. A fresh one is chosen so that what it names, with
-  /// this prefix, lives in a partition that is held here.
   std::string id_for(const request_context& c, std::string_view route,
-                     std::string_view prefix = {}) {
-    constexpr int draws_max = 100;
-    auto ulid = ulid_of(c, route);
-    if (!ulid.empty())
-      return ulid;
-    const auto& mine = services_->partitions;
-    ulid = services_->ids.ulid(services_->clock.now());
-    for (int i = 0; i < draws_max && mine.count() > 1 && !prefix.empty(); ++i) {
-      if (auto home = home_of(std::string{prefix} + ulid); home && mine.holds(*home))
-        break;
-      ulid = services_->ids.ulid(services_->clock.now());
-    }
-    return ulid;
+                     std::string_view prefix = {}) const {
+    return choose_ulid(*services_, c, route, prefix);
   }
 
   /// False: answered. A keyed request is looked up even where nothing new is taken.
@@ -154,9 +143,9 @@ private:
   void on(start_run_request& ask, answer<accepted_run>& to) {
     if (!may_start(ask.context, to))
       return;
-    auto agent = resolve(ask.agent, ask.context.workspace);
+    auto agent = agent_names_.find(ask.agent, ask.context.workspace);
     if (!agent)
-      return to.refuse(errc::agent_not_found);
+      return once_more(ask, to, errc::agent_not_found);
     auto ulid = id_for(ask.context, route_of(ask, *agent), "sess_");
     session_id session{"sess_" + ulid};
     command_id command{"cmd_" + ulid};
@@ -200,6 +189,8 @@ private:
       return to.refuse(errc::not_found);
     if (!may_start(ask.context, to))
       return;
+    if (abroad_.may_be_old() && !current_) // The parent may have run elsewhere.
+      return when_current(ask, to);
     auto ulid = id_for(ask.context, route_of(ask), "sess_");
     session_id session{"sess_" + ulid};
     session::accept_turn turn;
@@ -275,9 +266,9 @@ private:
   }
 
   void on(change_version_request& ask, answer<agent_answer>& to) {
-    auto agent = resolve(ask.agent, ask.context.workspace);
+    auto agent = agent_names_.find(ask.agent, ask.context.workspace);
     if (!agent)
-      return to.refuse(errc::agent_not_found);
+      return once_more(ask, to, errc::agent_not_found);
     agent_mail mail;
     auto ulid = id_for(ask.context, "POST /agents/" + agent->value + "/versions");
     mail.origin = origin_of(ask.context, {"cmd_" + ulid});
@@ -296,7 +287,7 @@ private:
     auto stream = stream_of(ask.workspace);
     auto workspace = services_->log.head(stream);
     if (kind_of(stream) != stream_kind::workspace || !workspace || !workspace->has_value())
-      return to.refuse(errc::unknown_workspace,
+      return once_more(ask, to, errc::unknown_workspace,
                        "There is no workspace `" + ask.workspace.value + "`.");
     auto ulid = id_for(ask.context, create_key_route, "key_");
     key_mail mail;
@@ -331,9 +322,7 @@ private:
     mail.origin = origin_of(ask.context, {"cmd_" + services_->ids.ulid(services_->clock.now())});
     mail.command.report = std::move(ask.report);
     mail.to = std::move(to);
-    auto stream = audit_stream_of(id);
-    hand_over(audits_, stream.value, home_of(stream.value), std::move(mail),
-              [&] { return spawn_audit(system(), services_, id); });
+    deliver_audit(id, std::move(mail));
   }
 
   void on(attach_worker_request& ask, answer<attached_worker>& to) {
@@ -345,33 +334,27 @@ private:
     deliver(stream, std::move(mail));
   }
 
-  // -- names to ids ----------------------------------------------------------------------------
+  void on(peer_command& ask, answer<peer_done>& to) { abroad_.carry_out(ask, to, false); }
 
-  struct known_names {
-    names::state state;
-    std::uint64_t seq = 0;
-  };
-
-  /// An id as it is; a slug through the workspace's names. A name that is known never changes its
-  /// owner once the owner exists, so only an unknown one (or one whose owner may be a ghost) is
-  /// looked up again.
-  std::optional<agent_id> resolve(const std::string& agent, const workspace_id& workspace) {
-    if (is_id(agent, "ag_"))
-      return agent_id{agent};
-    auto& known = names_known_[workspace.value];
-    if (const auto* owner = names::owner_of(known.state, "agent", agent))
-      return agent_id{*owner};
-    auto fresh = fold_stream<names_traits>(services_->log, names_stream_of(workspace));
-    if (!fresh)
-      return std::nullopt;
-    if (const auto* owner = names::owner_of(fresh->state, "agent", agent)) {
-      agent_id id{*owner};
-      auto head = services_->log.head(stream_of(id));
-      if (head && head->has_value())
-        known.state.owners["agent/" + agent] = id.value;
-      return id;
-    }
-    return std::nullopt;
+  /// The request once more, when all is read that any process has written.
+  template <class Request, class Answer>
+  void when_current(Request& ask, answer<Answer>& to) {
+    auto kept = std::make_shared<std::pair<Request, answer<Answer>>>(std::move(ask), to);
+    abroad_.when_current([this, kept](bool current) {
+      if (!current)
+        return kept->second.refuse(errc::ledger_unavailable);
+      current_ = true;
+      on(kept->first, kept->second);
+      current_ = false;
+    });
+  }
+  /// Not found, but what is known here may be old.
+  template <class Request, class Answer>
+  void once_more(Request& ask, answer<Answer>& to, errc refusal, std::string detail = {}) {
+    if (abroad_.may_be_old() && !current_)
+      when_current(ask, to);
+    else
+      to.refuse(refusal, std::move(detail));
   }
 
   // -- delivery --------------------------------------------------------------------------------
@@ -436,11 +419,15 @@ private:
     count();
   }
   void deliver(const agent_id& id, agent_mail mail) {
+    if (abroad_.takes(id, mail))
+      return;
     hand_over(agents_, id.value, home_of(id.value), std::move(mail),
               [&] { return spawn_agent(system(), services_, id); });
   }
   void deliver(const workspace_id& id, workspace_mail mail) {
     auto stream = stream_of(id);
+    if (abroad_.takes(id, mail))
+      return;
     hand_over(workspaces_, stream.value, home_of(stream.value), std::move(mail),
               [&] { return spawn_workspace(system(), services_, id); });
   }
@@ -448,6 +435,17 @@ private:
     hand_over(queues_, queue.value, home_of(queue.value), std::move(mail),
               [&] { return spawn_queue(system(), services_, queue); });
     count();
+  }
+  void deliver_audit(const workspace_id& of, audit_mail mail) {
+    if (abroad_.takes(of, mail))
+      return;
+    auto stream = audit_stream_of(of);
+    hand_over(audits_, stream.value, home_of(stream.value), std::move(mail),
+              [&] { return spawn_audit(system(), services_, of); });
+  }
+  void deliver(const worker_id& id, slot_mail mail) {
+    hand_over(slots_, id.value, home_of(id.value), std::move(mail),
+              [&] { return spawn_slot(system(), services_, id); });
   }
   void deliver_names(const workspace_id& of, names_mail mail) {
     auto stream = names_stream_of(of);
@@ -502,6 +500,10 @@ private:
       case stream_kind::key:
         return f(keys_,
                  [this, &stream] { return spawn_key(system(), services_, key_id{stream.value}); });
+      case stream_kind::worker:
+        return f(slots_, [this, &stream] {
+          return spawn_slot(system(), services_, worker_id{stream.value});
+        });
       case stream_kind::queue:
         return f(queues_, [this, &stream] { return spawn_queue(system(), services_, stream); });
       case stream_kind::names:
@@ -619,19 +621,11 @@ private:
     services_->partitions.give_up(partition);
     auto& going = vacating_[partition];
     going.until_done.push_back(std::move(until_done));
-    auto yield = [&](auto& host) {
+    each_host([&](auto& host) {
       going.actors += host.yield(partition, [&](const std::string& stream, auto& mail) {
         turn_away({stream_id{stream}, partition}, mail);
       });
-    };
-    yield(sessions_);
-    yield(runs_);
-    yield(agents_);
-    yield(names_);
-    yield(keys_);
-    yield(workspaces_);
-    yield(audits_);
-    yield(queues_);
+    });
     places_.leave_partition(partition);
     count_waiting();
     caf::anon_send(services_->dispatcher, drop_what_is_not_held{});
@@ -654,11 +648,16 @@ private:
     services_->partitions.forget(partition);
   }
 
+  template <class F>
+  void each_host(F f) {
+    f(sessions_), f(runs_), f(agents_), f(names_), f(keys_), f(workspaces_), f(audits_), f(slots_),
+        f(queues_);
+  }
+
   void count() {
-    services_->counters.live_actors.store(sessions_.size() + runs_.size() + agents_.size()
-                                              + names_.size() + keys_.size() + workspaces_.size()
-                                              + audits_.size() + queues_.size(),
-                                          std::memory_order_relaxed);
+    std::size_t actors = 0;
+    each_host([&](const auto& host) { actors += host.size(); });
+    services_->counters.live_actors.store(actors, std::memory_order_relaxed);
   }
 
   services_ptr services_;
@@ -669,9 +668,12 @@ private:
   entity_host<key_actor, key_mail> keys_;
   entity_host<workspace_actor, workspace_mail> workspaces_;
   entity_host<audit_actor, audit_mail> audits_;
+  entity_host<slot_actor, slot_mail> slots_; // Of other processes.
   entity_host<queue_actor, queue_message> queues_;
-  std::unordered_map<std::string, known_names> names_known_;
+  bool current_ = false; // The request at hand has waited for what others have written.
   queue_places places_;
+  agent_names agent_names_;
+  abroad abroad_;
   struct leaving_partition {
     std::size_t actors = 0; // That are still there.
     std::vector<pending_work> until_done;

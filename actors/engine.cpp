@@ -88,6 +88,10 @@ void engine::attach_worker(attach_worker_request request, answer<attached_worker
   self_->ask(std::move(request), std::move(to));
 }
 
+void engine::carry_out(peer_command command, answer<peer_done> to) {
+  self_->ask(std::move(command), std::move(to));
+}
+
 // -- partitions --------------------------------------------------------------------------------
 
 void engine::take(std::vector<std::uint32_t> partitions,

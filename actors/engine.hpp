@@ -3,6 +3,7 @@
 #include "actors/answer.hpp"
 #include "actors/harness/harness.hpp"
 #include "actors/harness/worker_protocol.hpp"
+#include "actors/peers.hpp"
 #include "events/agent.hpp"
 #include "events/audit.hpp"
 #include "events/catalog_entry.hpp"
@@ -231,6 +232,8 @@ struct engine_parts {
   /// Another process has claimed a partition that was held here; its actors have ended. May be
   /// empty.
   std::function<void(std::uint32_t)> on_lost;
+  /// The other processes that hold partitions of this ledger; null: there are none.
+  peers* others = nullptr;
 };
 
 /// A partition that could not be taken.
@@ -269,6 +272,8 @@ public:
   void create_workspace(create_workspace_request request, answer<workspace_answer> to);
   void record_refusal(record_refusal_request request, answer<refusal_recorded> to);
   void attach_worker(attach_worker_request request, answer<attached_worker> to);
+  /// A command of another process, for an entity whose partition is held here.
+  void carry_out(peer_command command, answer<peer_done> to);
 
   /// Claims partitions (flat numbers) and recovers what is unfinished in them. `done` hears, on an
   /// actor's thread, once every unfinished stream has been handed to its actor, which of them could

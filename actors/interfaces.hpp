@@ -4,6 +4,7 @@
 #include "actors/harness/harness.hpp"
 #include "actors/harness/protocol.hpp"
 #include "actors/held_place.hpp"
+#include "actors/peers.hpp"
 #include "events/recipe.hpp"
 
 #include <caf/allowed_unsafe_message_type.hpp>
@@ -37,11 +38,6 @@ constexpr yield_atom yield_atom_v{};
 constexpr drain_atom drain_atom_v{};
 constexpr head_atom head_atom_v{};
 constexpr count_atom count_atom_v{};
-
-/// The attributes that every event of a command carries.
-struct event_origin {
-  std::string causation_id, correlation_id, principal, traceparent;
-};
 
 /// How an append ended, for the actor that asked: exactly one per append_batch.
 struct append_done {
@@ -429,9 +425,20 @@ struct audit_mail {
   workspace_id workspace;
   audit::command command;
   answer<refusal_recorded> to;
+  bool from_peer = false; ///< It may come twice.
 };
 using audit_actor = caf::typed_actor<caf::reacts_to<audit_mail>, caf::reacts_to<append_done>,
                                      caf::reacts_to<leave_atom>, caf::reacts_to<yield_atom>>;
+
+/// What another process reports of one of its slots, whose stream is held here.
+struct slot_mail {
+  event_origin origin;
+  worker::command command;
+  answer<peer_done> to;
+  bool known = false; ///< Set by the actor: it was written before.
+};
+using slot_actor = caf::typed_actor<caf::reacts_to<slot_mail>, caf::reacts_to<append_done>,
+                                    caf::reacts_to<leave_atom>, caf::reacts_to<yield_atom>>;
 
 /// Mail for an entity that may have no actor now.
 struct to_session {
@@ -453,6 +460,14 @@ struct to_agent {
 struct to_workspace {
   workspace_id id;
   workspace_mail mail;
+};
+struct to_audit {
+  workspace_id id;
+  audit_mail mail;
+};
+struct to_slot {
+  worker_id id;
+  slot_mail mail;
 };
 /// What an entity tells the directory of itself.
 struct entity_idle { ///< May be passivated; `now`: at once.
@@ -522,19 +537,42 @@ struct directory_request {
                std::pair<revoke_key_request, answer<key_answer>>,
                std::pair<create_workspace_request, answer<workspace_answer>>,
                std::pair<record_refusal_request, answer<refusal_recorded>>,
-               std::pair<attach_worker_request, answer<attached_worker>>>
+               std::pair<attach_worker_request, answer<attached_worker>>,
+               std::pair<peer_command, answer<peer_done>>>
       body;
+};
+/// Something that the directory put off until the ledger was read, or another process answered.
+struct go_on_with {
+  std::function<void()> what;
 };
 /// The DIRECTORY. Finds or rebuilds the actor of an id; passivates idle ones; the single-writer
 /// rule lives here.
 using directory_actor = caf::typed_actor<
     caf::reacts_to<directory_request>, caf::reacts_to<to_session>, caf::reacts_to<to_run>,
     caf::reacts_to<to_agent>, caf::reacts_to<to_workspace>, caf::reacts_to<to_queue>,
-    caf::reacts_to<entity_idle>, caf::reacts_to<entity_left>, caf::reacts_to<entity_broken>,
-    caf::reacts_to<wake_stream>, caf::reacts_to<place_returned>, caf::reacts_to<runs_waiting>,
-    caf::reacts_to<run_left_queue>, caf::reacts_to<take_partitions>, caf::reacts_to<taking_over>,
-    caf::reacts_to<release_partitions>, caf::reacts_to<partition_lost>, caf::reacts_to<tick_atom>,
-    caf::reacts_to<drain_atom>>;
+    caf::reacts_to<to_audit>, caf::reacts_to<to_slot>, caf::reacts_to<entity_idle>,
+    caf::reacts_to<entity_left>, caf::reacts_to<entity_broken>, caf::reacts_to<wake_stream>,
+    caf::reacts_to<place_returned>, caf::reacts_to<runs_waiting>, caf::reacts_to<run_left_queue>,
+    caf::reacts_to<take_partitions>, caf::reacts_to<taking_over>,
+    caf::reacts_to<release_partitions>, caf::reacts_to<partition_lost>, caf::reacts_to<go_on_with>,
+    caf::reacts_to<tick_atom>, caf::reacts_to<drain_atom>>;
+
+/// A command for an entity whose partition another process holds.
+struct carry_command {
+  std::uint32_t partition = 0;
+  peer_command what;
+  answer<peer_done> to;
+  bool is_new = false; ///< Nobody has sent it before: its first answer is not a repeated one.
+  std::int64_t patience_ms = 20'000; ///< So long it is repeated.
+};
+struct command_carried {
+  std::uint64_t ticket = 0;
+  result<peer_done, refusal_info> outcome = refusal_info{};
+};
+/// The COURIER (actors/courier_actor.hpp). Only where there are other processes.
+using courier_actor =
+    caf::typed_actor<caf::reacts_to<carry_command>, caf::reacts_to<command_carried>,
+                     caf::reacts_to<tick_atom, std::uint64_t>>;
 
 /// Due times of passivated and live entities alike.
 struct arm_timer {
@@ -596,6 +634,8 @@ CAF_ALLOW_UNSAFE_MESSAGE_TYPE(runledger::queue_message)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(runledger::to_queue)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(runledger::to_agent)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(runledger::to_workspace)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(runledger::to_audit)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(runledger::to_slot)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(runledger::entity_idle)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(runledger::entity_left)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(runledger::entity_broken)
@@ -604,6 +644,10 @@ CAF_ALLOW_UNSAFE_MESSAGE_TYPE(runledger::place_returned)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(runledger::runs_waiting)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(runledger::run_left_queue)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(runledger::directory_request)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(runledger::go_on_with)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(runledger::carry_command)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(runledger::command_carried)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(runledger::slot_mail)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(runledger::arm_timer)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(runledger::take_artifact_mail)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(runledger::remove_folder)

@@ -1,6 +1,6 @@
 #include "actors/partition_taker.hpp"
 
-#include "events/node.hpp"
+#include "actors/node_registrar.hpp"
 
 #include <caf/actor_system.hpp>
 #include <caf/event_based_actor.hpp>
@@ -50,11 +50,15 @@ private:
     if (!std::exchange(registering_, true) && register_key())
       return;
     caf::anon_send(services_->directory, taking_over{asked_});
-    recover(system(), services_, std::move(taken_),
-            [done = std::move(done_), failures = std::move(failures_)]() mutable {
-              if (done)
-                done(std::move(failures));
-            });
+    const bool any = !taken_.empty();
+    recover(
+        system(), services_, std::move(taken_),
+        [s = services_, any, done = std::move(done_), failures = std::move(failures_)]() mutable {
+          if (any)
+            s->folders.remove_left();
+          if (done)
+            done(std::move(failures));
+        });
     quit();
   }
 
@@ -97,8 +101,12 @@ private:
     const auto& s = *services_;
     const auto own = node_stream_of(s.settings.node);
     const auto home = s.partitions.home_of(own, own.value);
-    if (!s.settings.heads.key || !home || std::ranges::find(taken_, *home) == taken_.end())
+    if (!s.settings.heads.key || !home)
       return false;
+    if (std::ranges::find(taken_, *home) == taken_.end()) {
+      ask_for_registration(*services_);
+      return false;
+    }
     auto request = node::registration(s.log, s.partitions.claim_of(*home), s.settings.node,
                                       s.settings.heads.key->public_part(), s.clock);
     if (!request)

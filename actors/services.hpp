@@ -39,6 +39,7 @@ struct services {
         view_lag(parts.view_lag),
         on_fatal(parts.on_fatal),
         on_lost(parts.on_lost),
+        others(parts.others),
         warn(std::move(to_operator)),
         folders(
             work_root(settings.data_dir),
@@ -54,9 +55,11 @@ struct services {
   std::function<std::uint64_t()> view_lag;
   std::function<void(std::string)> on_fatal;
   std::function<void(std::uint32_t)> on_lost;
+  peers* others;                              ///< Null: this process holds all that is held.
   std::function<void(std::string_view)> warn; ///< One line for the operator's log.
   work_folders folders;                       ///< Actors' thread only.
   owned_partitions partitions;                ///< What is held here.
+  bool registration_asked = false;            ///< Of this node's key, elsewhere.
   std::string ledger_id;                      ///< Once a partition was taken.
   engine_counters counters;
 
@@ -65,6 +68,7 @@ struct services {
   dispatcher_actor dispatcher;
   timer_wheel_actor timers;
   importer_actor importer;
+  courier_actor courier; ///< Where there are others.
 };
 using services_ptr = std::shared_ptr<services>;
 

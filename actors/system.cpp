@@ -1,9 +1,11 @@
 #include "actors/system.hpp"
 
+#include "actors/courier_actor.hpp"
 #include "actors/directory_actor.hpp"
 #include "actors/dispatcher_actor.hpp"
 #include "actors/importer_actor.hpp"
 #include "actors/ledger_gateway_actor.hpp"
+#include "actors/node_registrar.hpp"
 #include "actors/partition_taker.hpp"
 #include "actors/timer_wheel.hpp"
 #include "events/node.hpp"
@@ -59,13 +61,18 @@ services_ptr start_actors(caf::actor_system& sys, engine_settings settings,
   s->timers = spawn_timer_wheel(sys, s);
   s->importer = spawn_importer(sys, s);
   s->directory = spawn_directory(sys, s);
+  if (s->others != nullptr) {
+    s->courier = spawn_courier(sys, s);
+    ask_for_registration(*s);
+  }
   s->dispatcher = spawn_dispatcher(sys, s);
   return s;
 }
 
 void start_recovery(caf::actor_system& sys, services_ptr s) {
   recover(sys, s, s->partitions.held(), [s] {
-    s->folders.remove_left();
+    if (!s->partitions.held().empty()) // Else it is not known yet which runs are unfinished here.
+      s->folders.remove_left();
     s->counters.recovered.store(true);
   });
 }
@@ -79,6 +86,8 @@ void stop_actors(const services_ptr& s) {
   stop(s->directory);
   stop(s->timers);
   stop(s->importer);
+  if (s->courier)
+    stop(s->courier);
   stop(s->gateway);
 }
 

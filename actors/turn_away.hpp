@@ -53,6 +53,9 @@ inline void turn_away(const foreign_home& to, names_mail& mail) {
 inline void turn_away(const foreign_home& to, key_mail& mail) {
   mail.to(to.refusal());
 }
+inline void turn_away(const foreign_home& to, slot_mail& mail) {
+  mail.to(to.refusal());
+}
 inline void turn_away(const foreign_home& to, audit_mail& mail) {
   mail.to(to.refusal());
 }

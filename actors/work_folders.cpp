@@ -7,6 +7,7 @@
 #include <cstdio>
 #include <cstring>
 #include <filesystem>
+#include <string_view>
 #include <utility>
 
 namespace runledger {
@@ -14,6 +15,8 @@ namespace runledger {
 namespace {
 
 constexpr mode_t folder_mode = 0700;
+/// Of a folder that is to be removed.
+constexpr std::string_view left_mark = ".left";
 
 bool empty_folder(const std::string& path) {
   DIR* dir = ::opendir(path.c_str());
@@ -44,7 +47,8 @@ work_folders::work_folders(std::string root, std::function<void(std::string)> re
     if (!version.is_directory(ignored) || version.is_symlink(ignored))
       continue;
     for (const auto& run : fs::directory_iterator{version.path(), ignored})
-      if (auto name = run.path().filename().string(); is_id(name, "run_"))
+      if (auto name = run.path().filename().string();
+          is_id(name, "run_") || name.ends_with(left_mark))
         left_.emplace(std::move(name), run.path().string());
   }
 }
@@ -86,9 +90,14 @@ void work_folders::give_back(const std::string& path, user by) {
     remove_(path);
 }
 
+/// Out of the way at once: a run that comes back from elsewhere may begin while they are removed.
 void work_folders::remove_left() {
-  for (auto& [run, path] : std::exchange(left_, {}))
-    remove_(std::move(path));
+  for (auto& [run, path] : std::exchange(left_, {})) {
+    auto aside = path.ends_with(left_mark) ? path : path + std::string{left_mark};
+    if (path != aside && ::rename(path.c_str(), aside.c_str()) != 0)
+      aside = path;
+    remove_(std::move(aside));
+  }
 }
 
 } // namespace runledger

@@ -361,7 +361,28 @@ private:
   void break_off() { load(); }   // What runs in the slot goes on.
   bool vacate() { return true; } // Never asked: it belongs to this server, not to a partition.
   void settle(worker_report&) {}
-  void refuse(worker_report&, errc, const read_error*) {}
+  void refuse(worker_report& report, errc code, const read_error*) {
+    if (code == errc::not_owner && services_->others != nullptr)
+      report_elsewhere(report);
+  }
+  /// The worker's stream is held by another process.
+  void report_elsewhere(const worker_report& report) {
+    auto home = services_->partitions.home_of(stream_, stream_.value);
+    if (!home)
+      return;
+    carry_command ask;
+    ask.partition = *home;
+    ask.what.stream = stream_;
+    ask.what.workspace.value = system_workspace;
+    ask.what.origin.principal = system_workspace;
+    ask.what.origin.causation_id =
+        stream_.value + ':' + services_->ids.ulid(services_->clock.now());
+    ask.what.node = services_->settings.node;
+    ask.what.slot = static_cast<std::int64_t>(slot_);
+    ask.what.fact =
+        std::visit([](const auto& fact) { return encode(worker::event{fact}); }, report.body);
+    caf::anon_send(services_->courier, std::move(ask));
+  }
   workspace_id workspace_of(const worker_report&) const { return workspace_id{"system"}; }
   const std::string& partition_key_of(const worker_report&) const { return stream_.value; }
   const event_origin& origin_of(const worker_report&) const {

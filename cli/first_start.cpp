@@ -13,7 +13,7 @@ namespace {
 
 const workspace_id first_workspace{"default"};
 
-using completion = std::function<void(result<void, std::string>)>;
+using completion = std::function<void(result<void, admin_failure>)>;
 
 request_context own_context(const std::string& idempotency_key, std::string_view body) {
   request_context out;
@@ -33,19 +33,32 @@ answer<T> back_to(http::net::io_context& io, Then then) {
   }};
 }
 
-void make_key(http::route_context& c, const std::string& text, const std::string& title,
-              completion done) {
+admin_failure failure(std::string_view what, const refusal_info& why) {
+  return {fmt::format("{} cannot be made: {}", what, why.detail),
+          why.code == errc::not_owner || why.code == errc::ledger_unavailable
+              || why.code == errc::outcome_unknown || why.code == errc::unknown_workspace};
+}
+
+create_workspace_request first_workspace_request() {
+  return {own_context({}, {}), first_workspace, "Default"};
+}
+
+create_key_request key_request(const std::string& text, const std::string& title) {
   const auto hash = sha256(text);
-  create_key_request ask;
-  ask.context = own_context("admin-" + to_hex(hash), title);
-  ask.workspace = first_workspace;
-  ask.title = title;
-  ask.scopes = {"admin"};
-  ask.secret_hash = hash;
+  create_key_request out;
+  out.context = own_context("admin-" + to_hex(hash), title);
+  out.workspace = first_workspace;
+  out.title = title;
+  out.scopes = {"admin"};
+  out.secret_hash = hash;
+  return out;
+}
+
+void make_key(http::route_context& c, create_key_request ask, completion done) {
   c.actors->create_key(
       std::move(ask), back_to<key_answer>(c.io, [&c, done](const auto& outcome) {
         if (!outcome)
-          return done("the first key cannot be made: " + outcome.error().detail);
+          return done(failure("the first key", outcome.error()));
         const auto& [id, state, replayed] = *outcome;
         if (state.revoked_at)
           spdlog::warn("RUNLEDGER_BOOTSTRAP_KEY was revoked as {}: it opens nothing", id.value);
@@ -56,20 +69,38 @@ void make_key(http::route_context& c, const std::string& text, const std::string
       }));
 }
 
+bool is_held(const http::route_context& c, std::optional<std::uint32_t> partition) {
+  return partition && c.actors->holds(*partition);
+}
+
+/// A key that can be made here. Keys live in the topic of the first workspace, so one of the draws
+/// falls into a partition that is held.
+std::string draw_key_text(const http::route_context& c, const std::string& title) {
+  constexpr int draws_max = 100'000;
+  auto text = http::make_key_text();
+  for (int i = 0; i < draws_max && !is_held(c, c.actors->partition_of(key_request(text, title)));
+       ++i)
+    text = http::make_key_text();
+  return text;
+}
+
 void ensure_key(http::route_context& c, const std::optional<std::string>& given,
                 const completion& done) {
   if (given) {
     if (c.keys.knows(sha256(*given)))
       return done({});
-    return make_key(c, *given, "bootstrap", done);
+    return make_key(c, key_request(*given, "bootstrap"), done);
   }
   if (c.keys.has_admin())
     return done({});
-  const auto text = http::make_key_text();
+  // One of several nodes only, or there would be several keys.
+  if (!is_held(c, c.actors->partition_of(first_workspace_request())))
+    return done(admin_failure{"another node makes the first key", true});
+  const auto text = draw_key_text(c, "admin");
   const auto path = c.data_dir + "/admin.key";
   if (auto written = write_private_file(path, text + "\n"); !written)
-    return done(written.error());
-  make_key(c, text, "admin", [done, path](const result<void, std::string>& made) {
+    return done(admin_failure{written.error()});
+  make_key(c, key_request(text, "admin"), [done, path](const result<void, admin_failure>& made) {
     if (made)
       spdlog::info("the admin key is in {}", path);
     done(made);
@@ -86,14 +117,14 @@ bool is_possible_key(std::string_view text) {
 void ensure_admin(http::route_context& c, std::optional<std::string> given, completion done) {
   const auto found = views::workspace_by_id(*c.reader, first_workspace.value);
   if (!found)
-    return done("the workspaces cannot be read: " + found.error().detail);
+    return done(admin_failure{"the workspaces cannot be read: " + found.error().detail});
   if (*found)
     return ensure_key(c, given, done);
   c.actors->create_workspace(
-      {own_context({}, {}), first_workspace, "Default"},
+      first_workspace_request(),
       back_to<workspace_answer>(c.io, [&c, given = std::move(given), done](const auto& outcome) {
         if (!outcome && outcome.error().code != errc::workspace_exists)
-          return done("the first workspace cannot be made: " + outcome.error().detail);
+          return done(failure("the first workspace", outcome.error()));
         ensure_key(c, given, done);
       }));
 }

@@ -31,6 +31,8 @@ constexpr std::size_t query_threads = 2;
 constexpr std::chrono::seconds edge_grace{5};
 /// How often it is looked whether a ledger elsewhere is still what it was.
 constexpr std::chrono::seconds ledger_look{1};
+/// How often a node sees whether another one has made the first workspace and key.
+constexpr std::chrono::milliseconds admin_look{250};
 
 /// The secret behind signed links, made at the first start.
 std::string link_secret(const std::string& path) {
@@ -64,6 +66,12 @@ ed25519::private_key node_key(const std::string& path) {
         "start makes a new key, which auditors do not know",
         path));
   return *std::move(key);
+}
+
+/// Of one of several that write one ledger: it must not be another's.
+std::string node_name(const ed25519::private_key& key) {
+  constexpr std::size_t digits = 16;
+  return "node-" + to_hex(key.public_part().fingerprint()).substr(0, digits);
 }
 
 http::limits limits_from(const http_settings& s) {
@@ -190,7 +198,17 @@ void server_process::open_parts() {
   views::runner_options tail;
   tail.path = data_ + "/views.db";
   views_ = std::make_unique<views::view_runner>(*log_, std::move(tail));
-  signer_ = std::make_unique<http::url_signer>(link_secret(data_ + "/links.key"));
+  if (!settings_.kafka.advertise.empty()) {
+    cluster_secret_ = read_cluster_secret(settings_.kafka.cluster_secret_file);
+    node_ = std::make_shared<cluster_node>(io_, settings_, log_->partition_names());
+  }
+  if (node_)
+    neighbours_ = std::make_unique<http::neighbours>(
+        io_, http::cluster{*node_, cluster_secret_},
+        [this](std::function<void(bool)> then) { kafka_->barrier(std::move(then)); },
+        settings_.http.tls_certificate);
+  signer_ = std::make_unique<http::url_signer>(node_ ? http::link_secret_of(cluster_secret_)
+                                                     : link_secret(data_ + "/links.key"));
 }
 
 void server_process::make_edge() {
@@ -210,11 +228,17 @@ void server_process::make_edge() {
                                          keys_, *context_);
   edge_->on_complaint([](std::string_view line) { spdlog::warn("{}", line); });
   edge_->on_refusal([this](const http::refused_call& call) { refusals_.take(call); });
+  if (neighbours_) {
+    context_->others = neighbours_.get();
+    edge_->join(neighbours_->relay());
+  }
   context_->edge_metrics = [this](std::string& out) {
     edge_->figures().write_prometheus(out);
     refusals_.append_metrics(out);
     if (kafka_ != nullptr)
       append_kafka_metrics(out, *kafka_);
+    if (node_)
+      node_->append_metrics(out);
   };
   if (kafka_ != nullptr)
     context_->stale = [this] { return kafka_->is_stale(); };
@@ -255,6 +279,10 @@ engine_settings server_process::engine_settings_from() const {
   out.sandbox_allow_none = settings_.sandbox.allow_none;
   out.sandbox_mount_roots = settings_.sandbox.mount_roots;
   out.heads.key = node_key(data_ + "/node.key");
+  if (settings_.ledger == ledger_kind::kafka)
+    out.node = node_name(*out.heads.key);
+  if (node_)
+    out.partitions.emplace(); // None before the group says so.
   out.heads.folder = data_ + "/tree-heads";
   out.heads.events = settings_.audit.tree_head_events;
   out.heads.interval_ms = settings_.audit.tree_head_interval.count();
@@ -275,15 +303,22 @@ void server_process::start_engine() {
       clock_,
       [this] { return views_->lag(); },
       [this](const std::string& why) { http::net::post(io_, [this, why] { fail(why); }); },
-      [](std::uint32_t partition) {
+      [this](std::uint32_t partition) {
+        if (node_)
+          return node_->lost(partition);
         spdlog::critical("partition {} was claimed by another process", partition);
-      }};
-  engine_ = std::make_unique<engine>(engine_settings_from(), std::move(parts));
+      },
+      neighbours_.get()};
+  auto with = engine_settings_from();
+  const auto name = with.node;
+  engine_ = std::make_unique<engine>(std::move(with), std::move(parts));
   context_->actors = engine_.get();
   context_->polls = std::make_shared<http::worker_polls>();
   refusals_.record_with([this](record_refusal_request ask, answer<refusal_recorded> to) {
     engine_->record_refusal(std::move(ask), std::move(to));
   });
+  if (node_)
+    node_->start(*engine_, name);
 }
 
 void server_process::start_views() {
@@ -342,14 +377,29 @@ void server_process::views_ready() {
   }
   context_->streams = std::make_unique<http::sse_hub>(io_, *context_->queries);
   hub_ = context_->streams.get();
+  ensure_admin_exists();
+}
+
+/// Among several nodes who holds what it takes makes the first workspace and key; the others see
+/// them come.
+void server_process::ensure_admin_exists() {
+  if (ending_)
+    return;
   if (!http::load_keys_now(*context_))
     return fail("the keys cannot be read");
-  ensure_admin(*context_, bootstrap_key(), [this](const result<void, std::string>& made) {
+  ensure_admin(*context_, bootstrap_key(), [this](const result<void, admin_failure>& made) {
     if (ending_)
       return;
-    if (!made)
-      return fail(made.error());
-    begin_service();
+    const bool apart = node_ && !node_->joined();
+    if (made && !apart)
+      return begin_service();
+    if (!made && (!node_ || !made.error().passing))
+      return fail(made.error().detail);
+    admin_timer_.expires_after(admin_look);
+    admin_timer_.async_wait([this](const boost::system::error_code& ec) {
+      if (!ec)
+        ensure_admin_exists();
+    });
   });
 }
 
@@ -373,8 +423,9 @@ void server_process::on_signal() {
   });
 }
 
-/// Ready turns 503, the listener closes, harnesses drain. Until they have, connections that are
-/// there get one more answer: who keeps one learns from /readyz that this server goes.
+/// Ready turns 503, the listener closes, harnesses drain, other nodes take over. Until then,
+/// connections that are there get one more answer: who keeps one learns from /readyz that this
+/// server goes.
 void server_process::begin_drain() {
   ending_ = true;
   context_->at = http::stage::draining;
@@ -383,6 +434,8 @@ void server_process::begin_drain() {
   const auto until = std::chrono::steady_clock::now() + settings_.runs.drain + edge_grace;
   drainer_ = std::thread{[this, until] {
     engine_->drain();
+    if (node_)
+      node_->leave();
     http::net::post(io_, [this, until] { work_drained(until); });
   }};
 }
@@ -441,6 +494,10 @@ void server_process::take_apart() {
   context_->edge_metrics = nullptr;
   edge_.reset();
   refusals_.record_with(nullptr);
+  if (neighbours_)
+    neighbours_->stop();
+  if (node_)
+    node_->stop();
   engine_.reset();
   host_.reset();
   if (context_->queries)

@@ -2,10 +2,12 @@
 
 #include "actors/engine.hpp"
 #include "actors/harness/process_host.hpp"
+#include "cli/cluster_node.hpp"
 #include "cli/settings.hpp"
 #include "events/log/data_folder_lock.hpp"
 #include "events/log/file_blob_store.hpp"
 #include "events/log/kafka_log.hpp"
+#include "http/cluster/neighbours.hpp"
 #include "http/context.hpp"
 #include "http/refusal_recorder.hpp"
 #include "http/server.hpp"
@@ -25,10 +27,11 @@ namespace runledger::cli {
 /// The composition root: builds the server of its parts, in order, runs it, and takes it apart.
 ///
 /// Start: lock the folder, open ledger and blobs, end what an earlier server left running, listen,
-/// take the partition and begin recovery, bring the views up, load the keys; from then on requests
-/// are served. End, on SIGTERM or SIGINT: /readyz turns 503, the listener closes, requests in
-/// flight end, harnesses get `runs.drain_seconds`. A second signal ends the process at once: what
-/// is durable stays, harnesses die with their server.
+/// take the partitions (one of several nodes: those that the others leave to it, from now on) and
+/// begin recovery, bring the views up, load the keys; from then on requests are served. End, on
+/// SIGTERM or SIGINT: /readyz turns 503, the listener closes, requests in flight end, harnesses get
+/// `runs.drain_seconds`, and partitions go to the other nodes. A second signal ends the process at
+/// once: what is durable stays, harnesses die with their server.
 class server_process {
 public:
   /// Throws std::runtime_error with a sentence for the operator.
@@ -50,6 +53,7 @@ private:
   void on_signal();
   void watch_ledger();
   void views_ready();
+  void ensure_admin_exists();
   void begin_service();
   void watch_keys();
   void begin_drain();
@@ -73,6 +77,9 @@ private:
   http::net::io_context io_{1};
   std::unique_ptr<http::url_signer> signer_;
   http::key_ring keys_{clock_};
+  std::shared_ptr<cluster_node> node_;           ///< Where this is one of several.
+  std::string cluster_secret_;                   ///< Likewise.
+  std::unique_ptr<http::neighbours> neighbours_; ///< Likewise.
   std::unique_ptr<views::view_runner> views_;
   std::unique_ptr<http::route_context> context_;
   http::refusal_recorder refusals_;
@@ -80,7 +87,7 @@ private:
   std::unique_ptr<harness::process_host> host_;
   std::unique_ptr<engine> engine_;
   boost::asio::signal_set signals_{io_};
-  http::net::steady_timer ledger_timer_{io_};
+  http::net::steady_timer ledger_timer_{io_}, admin_timer_{io_};
   std::thread drainer_;
 };
 

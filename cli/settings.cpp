@@ -115,6 +115,19 @@ result<setting_value, bad_value> read_raw(const key_spec& spec, const raw_settin
 }
 
 /// Collects the sources, the weakest first, and checks the whole.
+/// `http://host:port` or `https://host:port`.
+bool is_node_url(std::string_view url) {
+  const auto scheme = url.find("://");
+  if (scheme == std::string_view::npos
+      || (url.substr(0, scheme) != "http" && url.substr(0, scheme) != "https"))
+    return false;
+  const auto rest = url.substr(scheme + 3);
+  const auto colon = rest.rfind(':');
+  return colon != std::string_view::npos && colon > 0 && colon + 1 < rest.size()
+         && rest.find_first_not_of("0123456789", colon + 1) == std::string_view::npos
+         && rest.size() - colon <= 6 && rest.find_first_of(" /?#@\t\"") == std::string_view::npos;
+}
+
 class loader {
 public:
   void add_defaults() {
@@ -238,10 +251,30 @@ private:
               "`sandbox.mode` is none, which needs `sandbox.allow_none`");
     if (s.ledger == ledger_kind::kafka && s.kafka.brokers.empty())
       problem(origin_of("ledger"), "`ledger` is kafka, which needs `kafka.brokers`");
+    check_cluster(s);
     for (const auto& [name, value] : s.kafka.properties)
       if (const auto why = kafka::forbidden_property(name))
         problem(origin_of("kafka.properties." + name),
                 fmt::format("`kafka.properties.{}` cannot be set: {}", name, *why));
+  }
+
+  void check_cluster(const settings& s) {
+    const auto& url = s.kafka.advertise;
+    if (url.empty())
+      return;
+    if (!is_node_url(url))
+      problem(origin_of("kafka.advertise"),
+              fmt::format("`kafka.advertise` is a URL without a path, http://HOST:PORT or "
+                          "https://HOST:PORT, not {}",
+                          show_text(url)));
+    if (s.ledger != ledger_kind::kafka)
+      problem(origin_of("kafka.advertise"),
+              "`kafka.advertise` makes this server one of several, which needs `ledger = kafka`");
+    else if (s.kafka.cluster_secret_file.empty())
+      problem(origin_of("kafka.advertise"),
+              "`kafka.advertise` needs `kafka.cluster_secret_file`: the nodes know each other by a "
+              "secret, the same on each. To make one: (umask 077; openssl rand -hex 32 "
+              ">cluster.secret)");
   }
 
   void check_secrets(const settings& s) {

@@ -43,7 +43,9 @@ struct http_settings {
 };
 
 struct kafka_settings {
-  std::string brokers, topic_prefix, advertise;
+  std::string brokers, topic_prefix;
+  std::string advertise; // Of a node among several; empty: this server has the ledger alone.
+  std::string cluster_secret_file;
   std::uint32_t partitions, replication, session_timeout_ms;
   std::map<std::string, std::string> properties; // Passed to librdkafka as they are.
 };

@@ -123,11 +123,16 @@ const key_spec specs[] = {
      "Replicas of a new topic; 0: three, or as many as there are brokers",
      in<&settings::kafka, &kafka_settings::replication>},
     {"kafka.session_timeout_ms", integer, "6000", 500, 3600 * second, "",
-     "Time without an answer of a broker after which writes are refused",
+     "Time without an answer of a broker after which writes are refused; a node that is silent "
+     "for so long loses its partitions to the others",
      in<&settings::kafka, &kafka_settings::session_timeout_ms>},
     {"kafka.advertise", text, "", 0, 0, "",
-     "Address to which other nodes will forward; nothing does yet",
+     "URL under which other nodes reach this one (http://HOST:PORT): it shares the ledger with "
+     "them",
      in<&settings::kafka, &kafka_settings::advertise>},
+    {"kafka.cluster_secret_file", text, "", 0, 0, "",
+     "File with the secret by which nodes know each other, the same on each",
+     in<&settings::kafka, &kafka_settings::cluster_secret_file>},
     {"kafka.properties.**", text, "", 0, 0, "", "Passed to librdkafka", property},
 
     {"sandbox.mode", choice, "required", 0, 0, "required|best_effort|none",

@@ -293,6 +293,8 @@ void connection::prepare_request() {
   rq.decoded_.clear();
   rq.fields_.swap(head_.fields);
   rq.caller_.reset();
+  from_node_ = false;
+  kept_.reset();
   range_.assign(head_.range);
   if_range_.assign(head_.if_range);
   if_none_match_.assign(head_.if_none_match);
@@ -323,7 +325,9 @@ void connection::leave_client() {
 
 /// Everything that can be said before the body: client, route, key, scope, media type, length.
 std::optional<http::problem> connection::admit() {
-  if (from_proxy_ && !admit_forwarded())
+  if (edge_.relay != nullptr && edge_.relay->trust().is_node(head_.authorization))
+    believe_node();
+  else if (from_proxy_ && !admit_forwarded())
     return http::problem::of(fault::too_many_connections_per_address);
   const auto match = edge_.routes.find(request_);
   switch (match.what) {
@@ -339,15 +343,11 @@ std::optional<http::problem> connection::admit() {
     case router::outcome::found:
       break;
   }
+  if (match.found->who == access::node && !from_node_)
+    return http::problem::of(fault::not_found, "There is no such resource.");
   route_ = match.found;
-  if (route_->who == access::keyed) {
-    auto who = edge_.who.authenticate(head_.authorization, head_.api_key);
-    if (!who)
-      return http::problem::of(who.error().why, std::move(who.error().detail));
-    request_.caller_ = std::move(*who);
-    if (!allows(request_.caller_->scopes, route_->needs))
-      return http::problem::of(fault::forbidden);
-  }
+  if (auto why = check_access())
+    return why;
   if (!read_queries())
     return http::problem::of(fault::bad_request, "The query has a malformed escape.");
   return check_body_head();
@@ -550,6 +550,8 @@ bool connection::handle() {
   }
   phase_ = phase::handling;
   set_deadline(edge_.bounds.request_timeout);
+  if (may_be_passed_on())
+    keep_request();
   try {
     route_->handle(edge_.context, request_, reply{shared_from_this(), serial_});
   } catch (const std::exception& thrown) { // Its reply, destroyed on the way, has answered 500.

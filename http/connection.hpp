@@ -1,6 +1,7 @@
 #pragma once
 
 #include "http/authenticator.hpp"
+#include "http/cluster/forwarder.hpp"
 #include "http/counters.hpp"
 #include "http/deadlines.hpp"
 #include "http/guard.hpp"
@@ -44,6 +45,7 @@ struct edge : std::enable_shared_from_this<edge> {
   std::vector<std::shared_ptr<listener>> listeners;
   std::list<std::shared_ptr<connection>> connections;
   trusted_proxies proxies;
+  forwarder* relay = nullptr; // Where this is one of several nodes.
   /// By client_key: its connections, and its requests under way through trusted proxies.
   std::unordered_map<std::string, std::size_t> per_address;
   std::uint64_t body_bytes = 0; // Memory of all bodies that are being read or handled.
@@ -183,6 +185,11 @@ private:
   bool begin_request();
   void prepare_request();
   bool admit_forwarded();
+  void believe_node();
+  std::optional<http::problem> check_access();
+  bool may_be_passed_on() const;
+  void keep_request();
+  void pass_on(std::uint32_t partition);
   void leave_client();
   std::optional<http::problem> admit();
   std::optional<http::problem> check_body_head() const;
@@ -235,6 +242,7 @@ private:
   bool input_over_ = false; // The client sends no more, or the connection broke.
   bool head_timed_ = false; // The clock for the present head runs.
   bool blank_skipped_ = false;
+  bool from_node_ = false; // Another node has sent the request: it goes no further.
   bool close_after_ = false;
   bool body_in_place_ = false;
   bool stream_closing_ = false;
@@ -251,6 +259,7 @@ private:
   // Of a call that may change something and is answered after its request is forgotten.
   std::string call_path_;
   principal_ptr call_by_;
+  std::unique_ptr<kept_request> kept_; // What another node may have to answer.
   steady::time_point started_{};
   std::string body_;
   std::uint64_t body_charged_ = 0; // What of edge::body_bytes is body_.

@@ -197,6 +197,8 @@ void connection::tell_refused(const http::problem& what) {
 }
 
 void connection::answer(const http::problem& what) {
+  if (what.partition && kept_)
+    return pass_on(*what.partition);
   tell_refused(what);
   for (const auto& [name, value] : what.headers)
     append_line(extra_, name, value);
@@ -331,6 +333,7 @@ bool connection::finish_request() {
   route_ = nullptr;
   request_.method_ = verb::get;
   call_by_.reset();
+  kept_.reset();
   on_abandoned_ = nullptr;
   extra_.clear();
   out_.clear();

@@ -40,6 +40,7 @@ protected:
   ~pending_wait() = default;
 };
 
+class neighbours;
 struct kept_answer; // routes/projections.cpp
 class worker_polls;
 
@@ -73,6 +74,8 @@ struct route_context {
   std::atomic<stage> at = stage::starting;
   /// Whether the ledger cannot be asked now, so that what is read may be old; may be empty.
   std::function<bool()> stale = {};
+  /// The other nodes; null: there are none.
+  neighbours* others = nullptr;
   /// Appends metrics of the edge; set by whoever made the server.
   std::function<void(std::string&)> edge_metrics = {};
   std::chrono::steady_clock::time_point started = std::chrono::steady_clock::now();

@@ -3,6 +3,7 @@
 #include "http/vocabulary.hpp"
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -66,6 +67,8 @@ struct problem {
   std::string extra;
   /// Header fields of the answer, such as Retry-After.
   std::vector<std::pair<std::string, std::string>> headers;
+  /// Nothing was done, because another server holds this partition: it may be sent there as it is.
+  std::optional<std::uint32_t> partition = {};
 
   /// The row of `why`. 401 brings WWW-Authenticate, the passing 429 and 503 bring Retry-After.
   static problem of(fault why, std::string detail = {});

@@ -26,8 +26,9 @@ enum class body_kind : std::uint8_t {
   bytes,        // Any media type, up to the bundle limit.
 };
 
-/// Whether a key is needed.
-enum class access : std::uint8_t { keyed, open };
+/// Whether a key is needed. `node`: the route is for other nodes of the cluster; to anybody else,
+/// and where there is no cluster, it does not exist.
+enum class access : std::uint8_t { keyed, open, node };
 
 /// One row of the route table.
 struct route {

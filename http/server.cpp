@@ -97,6 +97,10 @@ void server::trust(trusted_proxies proxies) {
   edge_->proxies = std::move(proxies);
 }
 
+void server::join(forwarder& relay) {
+  edge_->relay = &relay;
+}
+
 std::uint16_t server::listen(const std::string& address, std::uint16_t port) {
   auto& made =
       edge_->listeners.emplace_back(std::make_shared<listener>(*edge_, address, port, nullptr));

@@ -18,6 +18,7 @@
 namespace runledger::http {
 
 struct edge;
+class forwarder;
 class trusted_proxies;
 
 /// Bounds on what a client can make the server do. The defaults are the contract's.
@@ -82,6 +83,9 @@ public:
   void on_answer(std::function<void(const answered_request&)> callback);
   /// Whose word on clients counts; before listen(). Nobody's otherwise.
   void trust(trusted_proxies proxies);
+  /// From now on this is one of several nodes: it believes what other nodes say of their requests,
+  /// and sends writes that it cannot answer to the one that can. `relay` outlives it.
+  void join(forwarder& relay);
 
   /// Opens a listener and accepts from now on. `port` 0: any free one. Returns the port. Throws
   /// boost::system::system_error (address in use, bad certificate).

@@ -1,3 +1,4 @@
+#include "http/cluster/neighbours.hpp"
 #include "http/requests/as_of.hpp"
 #include "http/requests/body.hpp"
 #include "http/requests/create_key.hpp"
@@ -36,6 +37,17 @@ void answer_list(route_context& c, const request& rq, reply r, Ask ask, Append a
                  page.link(out, found->next);
                  return out;
                });
+}
+
+/// Goes on when the other nodes know of a new or revoked key; `insist`: all of them, whatever it
+/// takes.
+void once_keys_are_known(route_context& c, bool insist, reply r, std::function<void(reply)> then) {
+  if (c.others == nullptr)
+    return then(std::move(r));
+  auto kept = std::make_shared<reply>(std::move(r));
+  c.others->refresh_keys(
+      insist, [kept] { return kept->is_open(); },
+      [kept, then = std::move(then)] { then(std::move(*kept)); });
 }
 
 } // namespace
@@ -107,7 +119,10 @@ void create_key(route_context& c, const request& rq, reply r) {
         views::append_key_json(out, row, &shown);
         mark_replayed(to, done.replayed);
         to.header("Cache-Control", "no-store");
-        to.json(status::created, out);
+        // A node that cannot be asked hears of the key by itself, a little later.
+        once_keys_are_known(c, false, std::move(to), [out = std::move(out)](reply known) {
+          known.json(status::created, out);
+        });
       }));
 }
 
@@ -128,7 +143,8 @@ void revoke_key(route_context& c, const request& rq, reply r) {
   c.actors->revoke_key({std::move(*context), id},
                        answer_to<key_answer>(std::move(r), [&c, id](const key_answer&, reply to) {
                          c.keys.remove(id);
-                         to.empty();
+                         once_keys_are_known(c, true, std::move(to),
+                                             [](reply refused) { refused.empty(); });
                        }));
 }
 

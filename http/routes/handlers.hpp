@@ -59,6 +59,11 @@ void list_workspaces(route_context& c, const request& rq, reply r);
 void list_projections(route_context& c, const request& rq, reply r);
 void rebuild_projection(route_context& c, const request& rq, reply r);
 
+// internal.cpp, run_logs.cpp: for other nodes
+void carry_out_command(route_context& c, const request& rq, reply r);
+void refresh_keys(route_context& c, const request& rq, reply r);
+void give_raw_log(route_context& c, const request& rq, reply r);
+
 // health.cpp
 void livez(route_context& c, const request& rq, reply r);
 void readyz(route_context& c, const request& rq, reply r);

@@ -21,7 +21,7 @@ std::string_view not_ready_because(const route_context& c) {
   }
   if (!c.actors->recovered())
     return "unfinished work is being taken up";
-  if (c.actors->held().size() < c.log.partition_count())
+  if (c.others == nullptr && c.actors->held().size() < c.log.partition_count())
     return "another server has taken the ledger";
   return {};
 }

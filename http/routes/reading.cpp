@@ -1,5 +1,6 @@
 #include "http/routes/reading.hpp"
 
+#include "http/cluster/neighbours.hpp"
 #include "http/requests/query.hpp"
 #include "http/routes/refusals.hpp"
 
@@ -40,8 +41,9 @@ void mark_stale(const route_context& c, reply& r) {
 
 } // namespace
 
-void when_fresh(route_context& c, reply r, std::function<void(reply)> then) {
-  mark_stale(c, r);
+namespace {
+
+void once_views_are(route_context& c, reply r, std::function<void(reply)> then) {
   if (c.views.caught_up()) {
     then(std::move(r));
     return;
@@ -65,6 +67,28 @@ void when_fresh(route_context& c, reply r, std::function<void(reply)> then) {
   });
 }
 
+bool brokers_are_away(const route_context& c) {
+  return c.stale && c.stale();
+}
+
+} // namespace
+
+/// Where there are other nodes, what they have acknowledged is read first.
+void when_fresh(route_context& c, reply r, std::function<void(reply)> then) {
+  if (c.others == nullptr || brokers_are_away(c)) {
+    mark_stale(c, r);
+    return once_views_are(c, std::move(r), std::move(then));
+  }
+  auto kept = std::make_shared<reply>(std::move(r));
+  c.others->when_current([&c, kept, then = std::move(then)](bool current) {
+    net::post(c.io, [&c, kept, current, then] {
+      if (!current)
+        kept->header("Runledger-Stale", "true");
+      once_views_are(c, std::move(*kept), then);
+    });
+  });
+}
+
 void finish(reply& r, result<rendered, problem> outcome) {
   if (!outcome) {
     r.problem(outcome.error());
@@ -76,7 +100,7 @@ void finish(reply& r, result<rendered, problem> outcome) {
 }
 
 void answer_here(route_context& c, reply r, question ask) {
-  if (c.views.caught_up()) { // The usual case costs no allocation.
+  if (c.others == nullptr && c.views.caught_up()) { // The usual case costs no allocation.
     mark_stale(c, r);
     finish(r, ask(*c.reader));
     return;

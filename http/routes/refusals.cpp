@@ -87,7 +87,9 @@ problem problem_of(const refusal_info& why) {
   auto made =
       problem::of(found->shape, why.detail.empty() ? std::string{found->detail} : why.detail);
   made.code = found->code;
-  if (why.code == errc::state_mismatch)
+  if (why.code == errc::not_owner)
+    made.partition = why.partition;
+  else if (why.code == errc::state_mismatch)
     made.errors.push_back({state_place(why.path), made.detail, "state_mismatch"});
   else if (why.code == errc::unknown_workspace)
     made.errors.push_back(
@@ -97,6 +99,13 @@ problem problem_of(const refusal_info& why) {
   else if (why.code == errc::ledger_corrupt)
     made.extra = place_of_damage(why.stream, why.seq, why.offset);
   return made;
+}
+
+std::optional<errc> errc_of(std::string_view code) {
+  for (const auto& each : rows)
+    if (each.code == code)
+      return each.why;
+  return std::nullopt;
 }
 
 problem problem_of(const read_error& why) {

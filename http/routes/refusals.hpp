@@ -10,6 +10,9 @@ namespace runledger::http {
 /// status, code and text.
 problem problem_of(const refusal_info& why);
 
+/// The refusal that has this code; nothing: none has.
+std::optional<errc> errc_of(std::string_view code);
+
 /// The same for a read: 500 `ledger_corrupt` with stream, seq and offset, or 503.
 problem problem_of(const read_error& why);
 

@@ -1,4 +1,5 @@
 #include "events/json_writer.hpp"
+#include "http/cluster/neighbours.hpp"
 #include "http/routes/events.hpp"
 #include "http/routes/handlers.hpp"
 #include "http/routes/reading.hpp"
@@ -13,6 +14,28 @@ namespace runledger::http::routes {
 namespace {
 
 constexpr std::chrono::seconds link_lives{900};
+
+constexpr std::chrono::seconds fetch_patience{120};
+constexpr std::string_view plain_text = "text/plain; charset=utf-8";
+
+download log_file(unique_fd file, std::uint64_t size, std::string_view run) {
+  download out;
+  out.file = std::move(file);
+  out.size = size;
+  out.media_type = plain_text;
+  out.attachment = std::string{run} + ".log";
+  return out;
+}
+
+/// No file: the run wrote nothing here.
+download log_here(const route_context& c, std::string_view run) {
+  const auto path = c.data_dir + "/logs/" + std::string{run} + ".log";
+  unique_fd file{::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW)};
+  struct stat about {};
+  if (!file || ::fstat(file.get(), &about) != 0 || about.st_size == 0)
+    return {};
+  return log_file(std::move(file), static_cast<std::uint64_t>(about.st_size), run);
+}
 
 std::string raw_log_path(std::string_view run) {
   return "/api/v1/runs/" + std::string{run} + "/log/raw";
@@ -57,16 +80,31 @@ void download_run_log(route_context& c, const request& rq, reply r) {
       || !c.urls.check("GET", raw_log_path(run), rq.query("expires").value_or(""),
                        rq.query("signature").value_or(""), c.clock.now()))
     return r.problem(fault::forbidden, "This link is not valid any more.");
-  const auto path = c.data_dir + "/logs/" + std::string{run} + ".log";
-  download what;
-  what.file = unique_fd{::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW)};
-  struct stat about {};
-  if (!what.file || ::fstat(what.file.get(), &about) != 0 || about.st_size == 0)
-    return r.text(status::ok, "text/plain; charset=utf-8", {}); // The run wrote nothing.
-  what.size = static_cast<std::uint64_t>(about.st_size);
-  what.media_type = "text/plain; charset=utf-8";
-  what.attachment = std::string{run} + ".log";
-  r.file(std::move(what));
+  auto what = log_here(c, run);
+  if (what.file)
+    return r.file(std::move(what));
+  if (c.others == nullptr)
+    return r.text(status::ok, plain_text, {}); // The run wrote nothing.
+  r.extend_deadline(fetch_patience);
+  auto kept = std::make_shared<reply>(std::move(r));
+  c.others->fetch_raw_log(
+      std::string{run}, c.data_dir, [kept, name = std::string{run}](neighbours::raw_log found) {
+        if (found.file)
+          kept->file(log_file(std::move(found.file), found.size, name));
+        else if (found.unreachable)
+          kept->problem(fault::not_ready, "The server that has this log cannot be reached.");
+        else
+          kept->text(status::ok, plain_text, {});
+      });
+}
+
+void give_raw_log(route_context& c, const request& rq, reply r) {
+  const auto run = rq.param("run");
+  auto what = is_id(run, "run_") ? log_here(c, run) : download{};
+  if (what.file)
+    r.file(std::move(what));
+  else
+    r.problem(no_such("log here"));
 }
 
 } // namespace runledger::http::routes

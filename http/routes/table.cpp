@@ -13,6 +13,7 @@ constexpr auto form = body_kind::json_or_form;
 constexpr auto none = body_kind::none;
 constexpr auto open = access::open;
 constexpr auto keyed = access::keyed;
+constexpr auto node = access::node;
 
 // Method, pattern, handler, scope, body, access, group of the latency histogram.
 const route table[] = {
@@ -77,6 +78,11 @@ const route table[] = {
     {get, "/api/v1/admin/projections", routes::list_projections, scope::admin, none, keyed, "list"},
     {post, "/api/v1/admin/projections/{view}/rebuild", routes::rebuild_projection, scope::admin,
      form, keyed, "write"},
+
+    {post, "/internal/v1/commands", routes::carry_out_command, scope::none, body_kind::json, node,
+     "node"},
+    {post, "/internal/v1/keys/refresh", routes::refresh_keys, scope::none, none, node, "node"},
+    {get, "/internal/v1/logs/{run}", routes::give_raw_log, scope::none, none, node, "node"},
 
     {get, "/livez", routes::livez, scope::none, none, open, "health"},
     {get, "/readyz", routes::readyz, scope::none, none, open, "health"},

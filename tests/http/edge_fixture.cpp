@@ -52,6 +52,25 @@ void give_later(route_context& cx, const request&, reply answer) {
   t.count(t.arrived);
 }
 
+/// Of an entity that lives here or on another node.
+void give_entity(route_context& cx, const request& rq, reply answer) {
+  if (toy_of(cx).elsewhere) {
+    auto why = problem::of(fault::not_ready);
+    why.code = "not_owner";
+    why.partition = 7;
+    return answer.problem(why);
+  }
+  if (rq.param("word") == "later")
+    return give_later(cx, rq, std::move(answer));
+  answer.header("X-Toy", rq.header("Idempotency-Key").value_or("none"));
+  answer.header("X-Client", rq.client());
+  if (rq.param("word") == "large")
+    return answer.text(status::created, "text/plain", std::string(4 * 1024 * 1024, 'x'));
+  if (rq.param("word") == "empty")
+    return answer.empty();
+  give_request(cx, rq, std::move(answer));
+}
+
 void give_nothing(route_context&, const request&, reply) {}
 
 void give_exception(route_context&, const request&, reply) {
@@ -104,6 +123,8 @@ constexpr route routes[] = {
     {verb::get, "/shape/{id}/log", give_request},
     {verb::delete_, "/shape/{id}", give_empty, scope::write},
     {verb::get, "/admin", give_request, scope::admin},
+    {verb::post, "/entity/{word}", give_entity, scope::write, body_kind::json},
+    {verb::get, "/node", give_request, scope::none, body_kind::none, access::node},
     {verb::get, "/later", give_later},
     {verb::post, "/later", give_later, scope::write, body_kind::json},
     {verb::get, "/dropped", give_nothing},
@@ -149,6 +170,10 @@ void edge_fixture::start(limits bounds, const std::vector<std::string>& proxies)
     clients_.push_back(std::string{a.client} + ' ' + std::string{a.pattern} + ' '
                        + std::to_string(static_cast<unsigned>(a.code)));
   });
+  server_->on_refusal(
+      [this](const refused_call& call) { refused_.emplace_back(std::string{call.code}); });
+  if (before_listening_)
+    before_listening_(*io_, *server_);
   port_ = server_->listen("127.0.0.1", 0);
   thread_ = std::thread([this] { io_->run(); });
 }
@@ -160,6 +185,8 @@ void edge_fixture::stop() {
     toy_.waiting.clear();
     toy_.streams.clear();
     server_.reset();
+    if (after_server_)
+      after_server_();
   });
   work_.reset();
   thread_.join(); // Returns only if nothing of the edge is left pending.

@@ -32,6 +32,7 @@ struct toy {
   std::string file; // Path of what /file sends.
   std::string media_type = "text/plain";
   std::chrono::milliseconds extend{0};
+  bool elsewhere = false; // What /entity is asked for is held by another node.
 
   void count(int& which) {
     std::lock_guard held{lock};
@@ -56,6 +57,10 @@ protected:
 
   /// Starts the server with these limits, behind these proxies.
   void start(limits bounds = {}, const std::vector<std::string>& proxies = {});
+  /// Called before the server listens, with the io_context; may be empty.
+  std::function<void(net::io_context&, server&)> before_listening_;
+  /// Called on the HTTP thread when the server has gone.
+  std::function<void()> after_server_;
   /// Stops server and thread; also done at the end of each test.
   void stop();
 
@@ -83,6 +88,7 @@ protected:
   std::uint16_t port_ = 0;
   std::vector<std::string> complaints_; // HTTP thread only.
   std::vector<std::string> clients_;    // Likewise: `client pattern status` of each answer.
+  std::vector<std::string> refused_;    // Likewise: codes of refused calls.
 
 private:
   std::optional<net::executor_work_guard<net::io_context::executor_type>> work_;

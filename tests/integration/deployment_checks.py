@@ -21,7 +21,7 @@ import sys
 import yaml
 
 SERVICE_KEYS = {"build", "command", "depends_on", "environment", "healthcheck", "image", "ports", "profiles",
-                "restart", "security_opt", "stop_grace_period", "volumes"}
+                "restart", "secrets", "security_opt", "stop_grace_period", "volumes"}
 HEALTH_KEYS = {"test", "interval", "timeout", "start_period", "retries"}
 # What every Debian image has, and what comes with C++.
 ALWAYS_THERE = {"libc6", "libgcc-s1", "libstdc++6"}
@@ -47,12 +47,14 @@ class Checks:
     def compose(self):
         file = self.load("compose.yaml")
         keys = {k for k in file if not k.startswith("x-")}
-        self.expect(keys == {"name", "services", "volumes"}, f"compose.yaml: has {sorted(keys)}")
+        self.expect(keys == {"name", "secrets", "services", "volumes"}, f"compose.yaml: has {sorted(keys)}")
         for name, service in file.get("services", {}).items():
             self.service(f"compose.yaml: {name}", service, file)
         used = {v.split(":")[0] for s in file.get("services", {}).values() for v in s.get("volumes", [])}
         for volume in file.get("volumes", {}):
             self.expect(volume in used, f"compose.yaml: volume {volume} is not used")
+        wanted = {secret for s in file.get("services", {}).values() for secret in s.get("secrets", [])}
+        self.expect(wanted == set(file.get("secrets", {})), f"compose.yaml: secrets {sorted(wanted)}")
         nodes = [n for n, s in file["services"].items() if "build" in s]
         self.expect(len(nodes) == 2, f"compose.yaml: nodes are {nodes}")
         kafka = file["services"]["kafka"]["image"]

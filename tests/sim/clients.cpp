@@ -389,6 +389,24 @@ void clients::probe(server& to) {
   }
 }
 
+std::vector<std::string> clients::all_slugs() {
+  std::vector<std::string> out;
+  for (std::size_t n = 0; n < slugs; ++n)
+    out.push_back("agent-" + std::to_string(n));
+  return out;
+}
+
+void clients::claim_all_names(server& to) {
+  for (const auto& slug : all_slugs()) {
+    create_agent_request ask_for;
+    ask_for.context.workspace = workspace_id{"default"};
+    ask_for.context.principal = "key_operator";
+    ask_for.slug = ask_for.title = slug;
+    ask_for.recipe.json = recipe();
+    ask(to, std::move(ask_for), answer<agent_answer>{});
+  }
+}
+
 void clients::check_answers() {
   for (const auto& [id, promise] : promised_)
     if (!world_.judge.holds(promise->event))

@@ -47,6 +47,9 @@ public:
   void cancel_endless(server& to);
   /// A run on each agent that can run, to see that the server still works.
   void probe(server& to);
+  /// Asks for an agent of each name, to see that none is claimed by what never came to be.
+  void claim_all_names(server& to);
+  static std::vector<std::string> all_slugs();
   /// What a dead server still owed is unknown for good.
   void forget(std::size_t server_number);
   /// Every answer that was given must hold.

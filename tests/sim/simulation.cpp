@@ -37,6 +37,7 @@ simulation::simulation(std::uint64_t seed)
   world_.settings.max_queued = static_cast<std::size_t>(plan_.max_queued);
   world_.settings.idle_actor_ms = plan_.idle_actor_ms;
   world_.rude_percent = plan_.rude_percent;
+  world_.several = divided();
 }
 
 server* simulation::living() {
@@ -69,6 +70,8 @@ void simulation::act() {
   if (dice_.percent(5))
     for (auto* one : all_living())
       one->port.hold(dice_.percent(plan_.hold_percent));
+  if (!world_.letters.empty() && dice_.percent(10) && deliver_letter())
+    return;
   auto roll = dice_.between(1, plan_.job + plan_.harness + plan_.log + plan_.time + plan_.client);
   if ((roll -= plan_.job) <= 0 && run_actor())
     return;
@@ -76,11 +79,12 @@ void simulation::act() {
     return;
   if ((roll -= plan_.log) <= 0 && end_append())
     return;
-  if ((roll -= plan_.client) <= 0 && living() != nullptr && clients_.act(*living()))
+  if ((roll -= plan_.client) <= 0 && living() != nullptr
+      && clients_.act(divided() ? *dice_.pick(all_living()) : *living()))
     return;
   if (roll <= 0 && run_actor())
     return;
-  if (roll <= 0 && (move_harness() || end_append()))
+  if (roll <= 0 && (move_harness() || end_append() || deliver_letter()))
     return;
   let_time_pass();
 }
@@ -117,6 +121,17 @@ bool simulation::end_append() {
     how = static_cast<append_end>(dice_.between(1, 5));
   world_.story.note("append: " + std::string{to_string(how)});
   port.end_one(dice_.below(port.held()), how, dice_);
+  return true;
+}
+
+bool simulation::deliver_letter() {
+  if (world_.letters.empty())
+    return false;
+  auto how = journey::arrives;
+  if (dice_.percent(25))
+    how = static_cast<journey>(dice_.between(1, 3));
+  const auto place = dice_.below(world_.letters.size());
+  world_.deliver(place, how, dice_.below(2));
   return true;
 }
 
@@ -327,8 +342,10 @@ void simulation::clear_weather() {
   if (!wait_for_rest())
     return;
   clients_.probe(last);
+  clients_.claim_all_names(last);
   if (!wait_for_rest())
     return;
+  check_names();
   check_leaks();
   clients_.check_answers();
   check_effects();
@@ -401,6 +418,18 @@ void simulation::check_leaks() {
   if (world_.timers_pending())
     world_.judge.complain("a timer is pending at rest");
   none(world_.judge.unsigned_events(), "events are under no tree head");
+}
+
+/// Every name that is claimed is borne by an agent, and by one.
+void simulation::check_names() {
+  for (const auto& slug : clients::all_slugs()) {
+    const auto* names = world_.judge.find(names_stream_of(workspace_id{"default"}));
+    const auto* owner =
+        names ? names::owner_of(std::get<names::state>(names->state), "agent", slug) : nullptr;
+    const auto* agent = owner ? world_.judge.find(stream_id{*owner}) : nullptr;
+    if (agent == nullptr || std::get<agent::state>(agent->state).slug != slug)
+      world_.judge.complain("the name " + slug + " is borne by nobody");
+  }
 }
 
 /// What the ledger says was done in the world outside, at least once, and each execution that it

@@ -29,6 +29,7 @@ private:
   bool run_actor();
   bool move_harness();
   bool end_append();
+  bool deliver_letter();
   void let_time_pass();
   void meddle();
   void crash_and_start();
@@ -44,6 +45,7 @@ private:
   bool wait_for_rest();
   void check_leaks();
   void check_effects();
+  void check_names();
   server* living();
   std::vector<server*> all_living();
 

@@ -137,7 +137,10 @@ bool story::one_step() {
       return true;
     }
   }
-  return false;
+  if (w.letters.empty())
+    return false;
+  w.deliver(0, journey::arrives);
+  return true;
 }
 
 void story::until(const std::function<bool()>& reached, const char* what) {

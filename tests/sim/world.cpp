@@ -77,6 +77,9 @@ server& world::start() {
   made->number = number;
   story.note("server " + std::to_string(number) + " starts");
   engine_parts parts{made->port, blobs, made->host, clock, {}, {}, {}};
+  if (several)
+    made->others = std::make_unique<road>(letters, number);
+  parts.others = made->others.get();
   parts.on_lost = [this, number](std::uint32_t partition) {
     story.note("server " + std::to_string(number) + " has lost " + std::to_string(partition));
     lost.push_back(partition);
@@ -131,6 +134,29 @@ std::vector<std::vector<append_request>> world::crash(server& which) {
   return under_way;
 }
 
+void world::deliver(std::size_t place, journey how, std::size_t who) {
+  constexpr std::string_view words[]{"arrives", "is lost", "arrives, its answer is lost",
+                                     "arrives and will again"};
+  auto one = std::move(letters[place]);
+  letters.erase(letters.begin() + static_cast<std::ptrdiff_t>(place));
+  story.note("the command " + one.what.origin.causation_id + " for " + one.what.stream.value
+             + " from server " + std::to_string(one.from) + ' '
+             + std::string{words[static_cast<std::size_t>(how)]});
+  if (how == journey::lost)
+    return one.to.refuse(errc::outcome_unknown);
+  std::vector<server*> holders;
+  for (auto& each : servers_)
+    if (each->alive && each->actors->partitions.holds(one.partition))
+      holders.push_back(each.get());
+  if (holders.empty())
+    return one.to.refuse(errc::not_owner);
+  if (how == journey::doubled)
+    letters.push_back({one.from, one.partition, one.what, {}});
+  if (how == journey::answer_lost)
+    std::exchange(one.to, {}).refuse(errc::outcome_unknown);
+  ask(*holders[who % holders.size()], std::move(one.what), std::move(one.to));
+}
+
 void world::run_job(std::size_t place) {
   auto& jobs = coordinator_->jobs;
   if (place != 0)
@@ -162,7 +188,9 @@ bool world::settle() {
       run_job();
       continue;
     }
-    bool progress = false;
+    bool progress = !letters.empty();
+    if (progress)
+      deliver(0, journey::arrives);
     for (auto& one : servers_) {
       if (!one->alive)
         continue;
@@ -186,6 +214,7 @@ void world::shut_down() {
   for (auto& one : servers_)
     if (one->alive)
       crash(*one);
+  letters.clear();
   for (bool more = true; more;) {
     run_jobs();
     more = coordinator_->trigger_timeouts() > 0 || jobs() > 0;

@@ -32,6 +32,35 @@ private:
   std::uint64_t lines_ = 0;
 };
 
+/// A command on its way from one server to another.
+struct letter {
+  std::size_t from = 0; ///< Number of the server.
+  std::uint32_t partition = 0;
+  peer_command what;
+  answer<peer_done> to;
+};
+/// What becomes of one.
+enum class journey : std::uint8_t {
+  arrives,
+  lost,        ///< On the way there.
+  answer_lost, ///< It is carried out, and the sender hears nothing certain.
+  doubled,     ///< It arrives, and once more at any later time.
+};
+
+/// One server's way to the others. All read the same ledger, so nothing here is ever old.
+class road final : public peers {
+public:
+  road(std::vector<letter>& letters, std::size_t from) : letters_(letters), from_(from) {}
+  void send(std::uint32_t partition, peer_command what, answer<peer_done> to) override {
+    letters_.push_back({from_, partition, std::move(what), std::move(to)});
+  }
+  void when_current(std::function<void(bool)> then) override { then(true); }
+
+private:
+  std::vector<letter>& letters_;
+  std::size_t from_;
+};
+
 /// One server: the production actors with a ledger connection and harnesses of their own.
 struct server {
   server(memory_log& disk, outside& world, const wall_clock& clock, std::uint64_t seed,
@@ -41,6 +70,7 @@ struct server {
   test::seeded_ids ids;
   log_port port;
   scripted_host host;
+  std::unique_ptr<road> others; ///< Only in a world of several.
   services_ptr actors;
   directory_actor directory;
   bool alive = true;
@@ -64,8 +94,10 @@ public:
   /// Settings for the servers that start from now on.
   engine_settings settings;
   std::int64_t rude_percent = 0;
+  bool several = false; ///< Servers that start from now on speak to each other.
 
   test::manual_clock clock;
+  std::vector<letter> letters; ///< Between servers.
   memory_log disk;
   std::vector<std::uint32_t> lost; ///< Partitions, as servers heard of it.
   test::memory_blob_store blobs;
@@ -87,6 +119,9 @@ public:
   std::vector<std::unique_ptr<server>>& servers() { return servers_; }
   /// The newest server.
   server& current() { return *servers_.back(); }
+
+  /// Of the letter at `place`. `who` chooses among servers that hold its partition, or believe so.
+  void deliver(std::size_t place, journey how, std::size_t who = 0);
 
   std::size_t jobs() const { return coordinator_->jobs.size(); }
   /// Handles one message of the actor at `place` of those that can run.

@@ -30,12 +30,15 @@ constexpr kept_property kept_properties[] = {
     {"enable.idempotence", "records must keep their order"},
     {"enable.partition.eof", "the end of a partition must be told"},
     {"group.id", "it follows from `kafka.topic_prefix`"},
+    {"group.instance.id", "a node that leaves gives its partitions to the others at once"},
     {"isolation.level", "the ledger has no transactions"},
     {"max.in.flight", "records must keep their order"},
     {"max.in.flight.requests.per.connection", "records must keep their order"},
     {"message.timeout.ms", "a record that times out is written twice"},
     {"metadata.broker.list", "it is `kafka.brokers`"},
+    {"partition.assignment.strategy", "it is cooperative-sticky"},
     {"request.required.acks", "an event is durable when all in-sync replicas have it"},
+    {"session.timeout.ms", "it is `kafka.session_timeout_ms`"},
     {"transactional.id", "the ledger has no transactions"},
 };
 

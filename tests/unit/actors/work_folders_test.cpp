@@ -83,7 +83,8 @@ TEST_F(work_folders_test, a_folder_that_cannot_be_made_is_told_with_its_path) {
             "The work folder " + root + "/in-the-way/run_1 could not be made: Not a directory.");
 }
 
-// Goal: after a crash the folders of ended runs go, those of unfinished ones stay.
+// Goal: after a crash the folders of ended runs go, those of unfinished ones stay. They are out of
+// the way at once, and a removal that was cut off goes on at the next start.
 TEST_F(work_folders_test, folders_of_ended_runs_are_removed_at_the_next_start) {
   for (int n : {1, 2})
     folders.provide(path_of(n), user::own_process);
@@ -91,7 +92,14 @@ TEST_F(work_folders_test, folders_of_ended_runs_are_removed_at_the_next_start) {
   next.keep(run(1));
   next.provide(path_of(3), user::own_process);
   next.remove_left();
-  EXPECT_EQ(removed, std::vector{path_of(2)});
+  EXPECT_EQ(removed, std::vector{path_of(2) + ".left"});
+  EXPECT_FALSE(std::filesystem::exists(path_of(2)));
+  removed.clear();
+  work_folders later{root, [this](std::string path) { removed.push_back(std::move(path)); }};
+  for (int n : {1, 3})
+    later.keep(run(n));
+  later.remove_left();
+  EXPECT_EQ(removed, std::vector{path_of(2) + ".left"});
 }
 
 } // namespace

@@ -289,4 +289,22 @@ TEST(settings, what_is_shown_is_a_file_with_the_same_meaning) {
   }
 }
 
+// Goal: one of several nodes needs a URL under which it is reached, Kafka, and the common secret;
+// what is wrong is said with what to do.
+TEST(settings, nodes_need_address_and_secret) {
+  const std::string brokers = "ledger = 'kafka'\n[kafka]\nbrokers = 'b:1'\n";
+  const std::string secret = "cluster_secret_file = 'cluster.secret'\n";
+  for (const auto* url : {"http://127.0.0.1:8080", "https://node-1:443", "http://[::1]:8080"})
+    EXPECT_TRUE(problems_of(file(brokers + secret + "advertise = '" + url + "'\n")).empty()) << url;
+  for (const auto* url : {"node-1:8080", "http://node-1", "http://node-1:80/x", "ftp://n:1",
+                          "http://:80", "http://a b:80", "http://n:808080", "http://n:"})
+    EXPECT_THAT(problems_of(file(brokers + secret + "advertise = '" + url + "'\n")),
+                Contains(HasSubstr("http://HOST:PORT")))
+        << url;
+  EXPECT_THAT(problems_of(file(brokers + "advertise = 'http://n:1'\n")),
+              Contains(HasSubstr("openssl rand")));
+  EXPECT_THAT(problems_of(file("[kafka]\nadvertise = 'http://n:1'\n" + secret)),
+              Contains(HasSubstr("`ledger = kafka`")));
+}
+
 } // namespace runledger

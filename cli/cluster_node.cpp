@@ -1,0 +1,259 @@
+#include "cli/cluster_node.hpp"
+
+#include "cli/kafka_ledger.hpp"
+#include "cli/private_file.hpp"
+
+#include <algorithm>
+#include <fmt/format.h>
+#include <iterator>
+#include <spdlog/spdlog.h>
+#include <stdexcept>
+
+namespace runledger::cli {
+
+namespace {
+
+constexpr std::chrono::seconds take_again{1};
+constexpr std::size_t shortest_secret = 32;
+
+/// `http://host:port#node-...`: where a member is reached, and which it is.
+std::string address_in(std::string_view client) {
+  return std::string{client.substr(0, client.find('#'))};
+}
+
+} // namespace
+
+std::string read_cluster_secret(const std::string& path) {
+  const auto text = read_private_file(path);
+  if (text && text->size() >= shortest_secret)
+    return *text;
+  throw std::runtime_error(fmt::format(
+      "`kafka.cluster_secret_file`: {} {}. The nodes of a cluster know each other by a secret of "
+      "at least {} characters, the same on each. To make one: (umask 077; openssl rand -hex 32 "
+      ">{})",
+      path, text ? "is too short" : "cannot be read", shortest_secret, path));
+}
+
+/// The other members, as the group's last view has them.
+struct cluster_node::known_nodes {
+  std::shared_ptr<const kafka::group_view> of;
+  std::vector<std::optional<std::string>> holders; ///< By the partition's flat number.
+  std::vector<std::string> others;
+};
+
+cluster_node::cluster_node(http::net::io_context& io, const settings& with,
+                           std::span<const topic_partition> names)
+    : io_(io), settings_(with), names_(names), address_(with.kafka.advertise), timer_(io) {}
+
+cluster_node::~cluster_node() {
+  stop();
+}
+
+kafka::group::options cluster_node::group_options() {
+  kafka::group::options out;
+  out.with = cluster_from(settings_.kafka);
+  out.log = out.with.log;
+  out.name = settings_.kafka.topic_prefix + ".owners";
+  out.client = client_;
+  for (const auto& label : kafka::ledger_topic_labels())
+    out.topics.push_back(settings_.kafka.topic_prefix + '.' + label);
+  out.session_timeout = std::chrono::milliseconds{settings_.kafka.session_timeout_ms};
+  auto self = weak_from_this();
+  out.assigned = [this](const auto& raw) { post([this, what = numbers_of(raw)] { given(what); }); };
+  out.revoked = [this](const auto& raw, auto done) {
+    post([this, what = numbers_of(raw), done = std::move(done)] { asked_back(what, done); });
+  };
+  out.lost = [this](const auto& raw) {
+    post([this, what = numbers_of(raw)] {
+      spdlog::warn("{} partitions were given to other nodes: this one was silent for too long",
+                   what.size());
+      losses_ += what.size();
+      asked_back(what, nullptr);
+    });
+  };
+  return out;
+}
+
+void cluster_node::start(engine& with, const std::string& node) {
+  engine_ = &with;
+  client_ = address_ + '#' + node;
+  auto made = kafka::group::open(group_options());
+  if (!made)
+    throw std::runtime_error("the group of the nodes cannot be joined: " + made.error().message);
+  spdlog::info("joining the group {}.owners as {}", settings_.kafka.topic_prefix, client_);
+  std::lock_guard guard{mutex_};
+  group_ = *std::move(made);
+}
+
+void cluster_node::leave() {
+  if (const auto group = membership_now())
+    group->leave();
+}
+
+void cluster_node::stop() {
+  if (const auto group = membership_now())
+    group->stop();
+  timer_.cancel();
+}
+
+std::shared_ptr<kafka::group> cluster_node::membership_now() const {
+  std::lock_guard guard{mutex_};
+  return group_;
+}
+
+/// On the HTTP thread, unless this is gone by then.
+void cluster_node::post(std::function<void()> work) {
+  http::net::post(io_, [self = weak_from_this(), work = std::move(work)] {
+    if (const auto here = self.lock())
+      work();
+  });
+}
+
+// -- what is held here ---------------------------------------------------------------------------
+
+cluster_node::partitions
+cluster_node::numbers_of(const std::vector<kafka::raw_partition>& raw) const {
+  partitions out;
+  for (const auto& p : raw)
+    for (std::uint32_t n = 0; n < names_.size(); ++n)
+      if (p.topic == settings_.kafka.topic_prefix + '.' + names_[n].topic
+          && p.partition == static_cast<std::int32_t>(names_[n].number))
+        out.push_back(n);
+  return out;
+}
+
+void cluster_node::given(partitions what) {
+  spdlog::info("{} partitions are this node's now", what.size());
+  given_.insert(what.begin(), what.end());
+  take(std::move(what));
+}
+
+void cluster_node::asked_back(const partitions& what, std::function<void()> done) {
+  spdlog::info("{} partitions go to other nodes", what.size());
+  for (auto p : what) {
+    given_.erase(p);
+    again_.erase(p);
+  }
+  engine_->release(
+      what, done ? std::move(done) : [] {});
+}
+
+void cluster_node::take(partitions what) {
+  if (what.empty())
+    return;
+  engine_->take(what, [this, self = weak_from_this(), what](std::vector<take_failure> failures) {
+    if (const auto here = self.lock())
+      post([this, what, failures = std::move(failures)] { took(what, failures); });
+  });
+}
+
+void cluster_node::took(const partitions& what, const std::vector<take_failure>& failures) {
+  takes_ += what.size() - failures.size();
+  failures_ += failures.size();
+  for (auto p : what)
+    if (std::ranges::find(failures, p, &take_failure::partition) == failures.end())
+      complained_.erase(p);
+  for (const auto& each : failures) {
+    if (!given_.contains(each.partition))
+      continue;
+    if (complained_.insert(each.partition).second)
+      spdlog::warn("partition {} cannot be taken, and is tried again every second: {}",
+                   each.partition, each.why.detail);
+    again_.insert(each.partition);
+  }
+  again_later();
+}
+
+void cluster_node::lost(std::uint32_t partition) {
+  post([this, partition] {
+    ++losses_;
+    spdlog::warn("partition {} was claimed by another process{}", partition,
+                 given_.contains(partition) ? " although the group gives it to this node" : "");
+    if (given_.contains(partition))
+      again_.insert(partition);
+    again_later();
+  });
+}
+
+void cluster_node::again_later() {
+  if (again_.empty() || std::exchange(timer_set_, true))
+    return;
+  timer_.expires_after(take_again);
+  timer_.async_wait([this, self = weak_from_this()](const boost::system::error_code& ec) {
+    const auto here = self.lock();
+    if (ec || !here)
+      return;
+    timer_set_ = false;
+    const auto now = std::exchange(again_, {});
+    take({now.begin(), now.end()});
+  });
+}
+
+// -- the others ----------------------------------------------------------------------------------
+
+bool cluster_node::joined() const {
+  const auto group = membership_now();
+  return group != nullptr && group->joined();
+}
+
+void cluster_node::suspect() {
+  if (const auto group = membership_now())
+    group->suspect();
+}
+
+std::shared_ptr<const cluster_node::known_nodes> cluster_node::nodes() const {
+  auto out = std::make_shared<known_nodes>();
+  std::lock_guard guard{mutex_};
+  if (!group_)
+    return out;
+  out->of = group_->view();
+  if (nodes_ && nodes_->of == out->of)
+    return nodes_;
+  out->holders.resize(names_.size());
+  std::set<std::string> others;
+  for (const auto& member : out->of->members) {
+    const auto address = address_in(member.client);
+    for (auto p : numbers_of(member.holds))
+      out->holders[p] = address;
+    if (address != address_)
+      others.insert(address);
+  }
+  out->others.assign(others.begin(), others.end());
+  nodes_ = out;
+  return out;
+}
+
+std::optional<std::string> cluster_node::address_of(std::uint32_t partition) const {
+  const auto known = nodes();
+  return partition < known->holders.size() ? known->holders[partition] : std::nullopt;
+}
+
+std::vector<std::string> cluster_node::others() const {
+  return nodes()->others;
+}
+
+void cluster_node::append_metrics(std::string& out) const {
+  auto sample = [&](std::string_view name, std::string_view type, std::string_view help,
+                    auto value) {
+    fmt::format_to(std::back_inserter(out), "# HELP {0} {1}\n# TYPE {0} {2}\n{0} {3}\n", name, help,
+                   type, value);
+  };
+  const auto group = membership_now();
+  sample("runledger_cluster_joined", "gauge", "1 while the group has told this node its share.",
+         joined() ? 1 : 0);
+  sample("runledger_cluster_members", "gauge", "Nodes in the group, as far as this one knows.",
+         group != nullptr ? group->view()->members.size() : 0);
+  sample("runledger_cluster_rebalances_total", "counter",
+         "Times that this node was told of another share.",
+         group != nullptr ? group->rebalances() : 0);
+  sample("runledger_partitions_given", "gauge", "Partitions that the group gives this node.",
+         given_.size());
+  sample("runledger_partitions_held", "gauge", "Partitions whose last claim is this node's.",
+         engine_ != nullptr ? engine_->held().size() : 0);
+  sample("runledger_partition_takes_total", "counter", "Partitions that were claimed.", takes_);
+  sample("runledger_partition_take_failures_total", "counter", "Claims that failed.", failures_);
+  sample("runledger_partition_losses_total", "counter",
+         "Partitions that others claimed or were given while they were held here.", losses_);
+}
+
+} // namespace runledger::cli

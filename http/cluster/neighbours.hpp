@@ -1,0 +1,65 @@
+#pragma once
+
+#include "actors/peers.hpp"
+#include "http/cluster/forwarder.hpp"
+
+#include <functional>
+#include <memory>
+#include <string>
+
+namespace runledger::http {
+
+/// This node's ways to the others of its cluster: requests that are forwarded, commands between
+/// entities, keys, raw logs. HTTP thread only, but for what is said of runledger::peers.
+class neighbours final : public peers {
+public:
+  /// Calls back once this node has read all that was in the ledger when it was asked; false: that
+  /// cannot be told now. Any thread.
+  using barrier = std::function<void(std::function<void(bool)>)>;
+
+  /// `io` and the membership outlive it. `certificates`: see node_client.
+  neighbours(net::io_context& io, const cluster& with, barrier reads,
+             const std::string& certificates = {});
+
+  forwarder& relay() { return forwarder_; }
+
+  void send(std::uint32_t partition, peer_command what, answer<peer_done> to) override;
+  void when_current(std::function<void(bool)> then) override;
+
+  /// Has the others load their keys anew, up to what is in the ledger now, and calls `then`.
+  /// `insist`: every live member has done it by then, however often it has to be asked, as long as
+  /// `wanted` says so; otherwise each is asked once.
+  void refresh_keys(bool insist, std::function<bool()> wanted, std::function<void()> then);
+
+  /// A run's raw log from the node that has it, into a new file without a name in `folder`.
+  struct raw_log {
+    unique_fd file; ///< None: nobody has it...
+    std::uint64_t size = 0;
+    bool unreachable = false; ///< ...or who has it could not be asked.
+  };
+  void fetch_raw_log(const std::string& run, const std::string& folder,
+                     std::function<void(raw_log)> then);
+
+  /// Before the engine and `io` end: what is under way is told that it is lost.
+  void stop();
+
+private:
+  class waiting_reads;
+  struct key_round;
+  struct log_search;
+  void send_here(std::uint32_t partition, const peer_command& what, const answer<peer_done>& to);
+  void ask_for_keys(const std::shared_ptr<key_round>& round);
+  void ask_for_keys_of(const std::shared_ptr<key_round>& round, const std::string& address);
+  void search_on(const std::shared_ptr<log_search>& search);
+  void read_piece(const std::shared_ptr<log_search>& search);
+
+  net::io_context& io_;
+  const cluster with_;
+  const cluster_trust trust_;
+  node_client client_;
+  forwarder forwarder_;
+  const barrier barrier_;
+  const std::shared_ptr<waiting_reads> reads_;
+};
+
+} // namespace runledger::http

@@ -1,0 +1,73 @@
+#include "http/connection.hpp"
+#include "http/requests/preferences.hpp"
+
+// What a connection does where its server is one of several nodes.
+namespace runledger::http {
+
+/// The other node has recognised who asks, in a request that is answered under its id.
+void connection::believe_node() {
+  from_node_ = true;
+  if (const auto id = request_.header(request_id_header); id && is_request_id(*id))
+    request_id_.assign(*id);
+  request_.id_ = request_id_;
+  client_name_.assign(request_.header(client_header).value_or(peer_name_));
+  request_.client_ = client_name_;
+}
+
+std::optional<http::problem> connection::check_access() {
+  if (route_->who != access::keyed)
+    return {};
+  if (from_node_) {
+    auto who = read_principal(request_.header(principal_header).value_or(""));
+    if (!who)
+      return http::problem::of(fault::unauthorized, "The node does not say who asks.");
+    request_.caller_ = std::make_shared<const principal>(std::move(*who));
+  } else {
+    auto who = edge_.who.authenticate(head_.authorization, head_.api_key);
+    if (!who)
+      return http::problem::of(who.error().why, std::move(who.error().detail));
+    request_.caller_ = std::move(*who);
+  }
+  if (!allows(request_.caller_->scopes, route_->needs))
+    return http::problem::of(fault::forbidden);
+  return {};
+}
+
+/// A worker's requests belong to the node that it is attached to; blobs are every node's.
+bool connection::may_be_passed_on() const {
+  return edge_.relay != nullptr && !from_node_ && is_write(request_.method_)
+         && route_->who == access::keyed && route_->body != body_kind::bytes
+         && route_->needs != scope::worker;
+}
+
+void connection::keep_request() {
+  kept_ = std::make_unique<kept_request>();
+  auto& kept = *kept_;
+  kept.method = request_.method_;
+  kept.target = request_.path_;
+  if (!request_.raw_query_.empty())
+    kept.target.append("?").append(request_.raw_query_);
+  kept.body = request_.body_;
+  kept.caller = request_.caller_;
+  kept.id = request_id_;
+  kept.client = request_.client_;
+  kept.patience = edge_.bounds.request_timeout;
+  for (const auto& field : request_.fields_) {
+    if (same_text(field.name, "Prefer"))
+      if (const auto wait = read_wait(field.value))
+        kept.patience = edge_.bounds.request_timeout + *wait;
+    for (const auto* name : {"Content-Type", "Idempotency-Key", "Prefer", "Accept", "traceparent"})
+      if (same_text(field.name, name))
+        kept.fields.emplace_back(name, field.value);
+  }
+}
+
+/// The request was refused because another node has to decide on it.
+void connection::pass_on(std::uint32_t partition) {
+  const auto kept = std::exchange(kept_, nullptr);
+  extra_.clear();
+  on_abandoned_ = nullptr;
+  edge_.relay->forward(std::move(*kept), partition, reply{shared_from_this(), serial_});
+}
+
+} // namespace runledger::http

@@ -1,0 +1,239 @@
+// Goal: several servers share one ledger: each partition has one holder, whoever dies, leaves,
+// falls silent or barges in, and nothing that was acknowledged is lost or doubled.
+
+#include "tests/kafka/nodes.hpp"
+
+#include <gtest/gtest.h>
+
+#include <csignal>
+#include <mutex>
+#include <thread>
+
+namespace runledger::test {
+
+namespace {
+
+using clock = std::chrono::steady_clock;
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+
+/// Clients that start runs all the time, and repeat what was answered 503 or not at all with the
+/// same Idempotency-Key.
+class steady_load {
+public:
+  explicit steady_load(const kafka_nodes& nodes, int clients = 2) {
+    for (int i = 0; i < clients; ++i)
+      threads_.emplace_back([this, &nodes, i] {
+        for (int n = 0; !ending_; ++n) {
+          const header_list keyed{
+              {"Idempotency-Key", "load-" + std::to_string(i) + '-' + std::to_string(n)}};
+          const auto answer = nodes.ask("POST", "/api/v1/agents/wordcount/runs",
+                                        R"({"initial_state":{"file":"ballad.txt"}})", keyed);
+          std::lock_guard guard{mutex_};
+          if (answer.status == 201)
+            accepted_.push_back(answer["id"]);
+          else
+            failed_.push_back(std::to_string(answer.status) + answer.body);
+        }
+      });
+  }
+  ~steady_load() { end(); }
+  void end() {
+    ending_ = true;
+    for (auto& each : threads_)
+      each.join();
+    threads_.clear();
+  }
+  std::size_t count() const {
+    std::lock_guard guard{mutex_};
+    return accepted_.size();
+  }
+  /// After end().
+  const std::vector<std::string>& accepted() const { return accepted_; }
+  const std::vector<std::string>& failed() const { return failed_; }
+
+private:
+  std::atomic<bool> ending_{false};
+  mutable std::mutex mutex_;
+  std::vector<std::string> accepted_, failed_;
+  std::vector<std::thread> threads_;
+};
+
+bool succeeds(const kafka_nodes& nodes, const std::string& run, std::size_t at) {
+  return eventually([&] { return nodes.status_of(run, at) == "succeeded"; }, seconds{60});
+}
+
+std::size_t steps_of(const kafka_nodes& nodes, const std::string& run, std::size_t at) {
+  return static_cast<std::size_t>(
+      std::atoi(nodes.client(at).get("/api/v1/runs/" + run)["steps_completed"].c_str()));
+}
+
+/// Which node executes the runs of the agent: the one that says so.
+std::size_t runner(const kafka_nodes& nodes) {
+  std::size_t out = 0;
+  EXPECT_TRUE(eventually([&] {
+    for (std::size_t i = 0; i < nodes.size(); ++i)
+      if (nodes.metric(i, "runledger_running_runs") > 0) {
+        out = i;
+        return true;
+      }
+    return false;
+  }));
+  return out;
+}
+
+} // namespace
+
+// Goal: two nodes that start at once on an empty cluster both come up, one of them makes the first
+// key, each partition is held by one, and runs end.
+TEST_F(on_real_kafka, two_nodes_share_a_ledger) {
+  kafka_nodes_options options;
+  options.admin_key.clear();
+  kafka_nodes nodes{2, options};
+  ASSERT_TRUE(nodes.start()) << nodes.why();
+  EXPECT_NE(nodes[0].admin_key().empty(), nodes[1].admin_key().empty());
+  ASSERT_TRUE(nodes.settles()) << nodes.why();
+  nodes.make_agent();
+  std::vector<std::string> runs;
+  for (int i = 0; i < 6; ++i)
+    runs.push_back(nodes.begin_run());
+  for (const auto& run : runs)
+    for (std::size_t i = 0; i < 2; ++i)
+      EXPECT_TRUE(succeeds(nodes, run, i)) << run;
+  EXPECT_EQ(nodes.metric(0, "runledger_kafka_stale"), 0);
+  EXPECT_EQ(nodes.metric(0, "runledger_cluster_joined"), 1);
+  EXPECT_GT(nodes.metric(0, "runledger_partition_takes_total"), 0);
+}
+
+// Goal: when a node is killed the other has everything within the session timeout and three
+// seconds, and the runs that were under way end there.
+TEST_F(on_real_kafka, the_other_takes_over_from_a_killed_node) {
+  kafka_nodes nodes{2};
+  ASSERT_TRUE(nodes.start()) << nodes.why();
+  ASSERT_TRUE(nodes.settles()) << nodes.why();
+  nodes.make_agent();
+  const auto run = nodes.begin_run(300);
+  const auto dying = runner(nodes), left = 1 - dying;
+  EXPECT_TRUE(eventually([&] { return steps_of(nodes, run, left) >= 1; }));
+  nodes[dying].kill();
+  const auto died = clock::now();
+  EXPECT_TRUE(eventually([&] { return nodes.held(left) == nodes.partitions(); }));
+  EXPECT_TRUE(eventually([&] { return nodes.metric(left, "runledger_running_runs") > 0; }));
+  EXPECT_LT(clock::now() - died, seconds{2} + seconds{3});
+  EXPECT_TRUE(succeeds(nodes, run, left));
+  ASSERT_TRUE(nodes[dying].start()) << nodes[dying].why();
+  EXPECT_TRUE(nodes.settles());
+  EXPECT_TRUE(succeeds(nodes, run, dying));
+}
+
+// Goal: a node that is asked to end hands over at once; nobody waits for its session to end.
+TEST_F(on_real_kafka, sigterm_hands_over) {
+  kafka_nodes_options options;
+  options.session_timeout = seconds{20};
+  kafka_nodes nodes{2, options};
+  ASSERT_TRUE(nodes.start()) << nodes.why();
+  ASSERT_TRUE(nodes.settles()) << nodes.why();
+  nodes.make_agent();
+  const auto run = nodes.begin_run(300);
+  const auto going = runner(nodes), left = 1 - going;
+  const auto asked = clock::now();
+  const auto end = nodes[going].stop();
+  ASSERT_TRUE(end);
+  EXPECT_EQ(end->code, 0) << nodes[going].why();
+  EXPECT_TRUE(eventually([&] { return nodes.held(left) == nodes.partitions(); }));
+  EXPECT_LT(clock::now() - asked, seconds{15});
+  EXPECT_TRUE(succeeds(nodes, run, left));
+}
+
+// Goal: both nodes are replaced under load, one after the other: no request of a client that
+// repeats a 503 fails, every run that was accepted ends, and none was made twice.
+TEST_F(on_real_kafka, a_rolling_restart_fails_no_request) {
+  kafka_nodes nodes{2};
+  ASSERT_TRUE(nodes.start()) << nodes.why();
+  ASSERT_TRUE(nodes.settles()) << nodes.why();
+  nodes.make_agent();
+  steady_load load{nodes};
+  for (std::size_t i = 0; i < 2; ++i) {
+    const auto before = load.count();
+    EXPECT_TRUE(eventually([&] { return load.count() > before + 10; }));
+    const auto end = nodes[i].stop();
+    EXPECT_TRUE(end && end->code == 0) << nodes[i].why();
+    ASSERT_TRUE(nodes[i].start()) << nodes[i].why();
+    EXPECT_TRUE(nodes.settles()) << nodes.why();
+  }
+  load.end();
+  EXPECT_EQ(load.failed(), std::vector<std::string>{});
+  for (const auto& run : load.accepted())
+    EXPECT_TRUE(succeeds(nodes, run, 0)) << run;
+  for (std::size_t i = 0; i < 2; ++i)
+    EXPECT_TRUE(nodes[i].stop());
+  EXPECT_EQ(nodes.difference(0, 1), "");
+  EXPECT_EQ(nodes.runs_known(0), load.accepted().size());
+}
+
+// Goal: a node that slept longer than its session believes that it holds its partitions when it
+// wakes: what it writes is refused by every reader, its run goes on elsewhere and ends once, and
+// both nodes' folds are equal.
+TEST_F(on_real_kafka, a_zombie_is_refused) {
+  kafka_nodes nodes{2};
+  ASSERT_TRUE(nodes.start()) << nodes.why();
+  ASSERT_TRUE(nodes.settles()) << nodes.why();
+  nodes.make_agent();
+  const auto run = nodes.begin_run(200);
+  const auto asleep = runner(nodes), left = 1 - asleep;
+  EXPECT_TRUE(eventually([&] { return steps_of(nodes, run, left) >= 1; }));
+  nodes[asleep].signal(SIGSTOP);
+  EXPECT_TRUE(eventually([&] { return nodes.held(left) == nodes.partitions(); }));
+  EXPECT_TRUE(eventually([&] { return steps_of(nodes, run, left) >= 2; }));
+  nodes[asleep].signal(SIGCONT);
+  EXPECT_TRUE(succeeds(nodes, run, left));
+  EXPECT_TRUE(succeeds(nodes, run, asleep));
+  EXPECT_TRUE(nodes.settles()) << nodes.why();
+  EXPECT_GT(nodes.metric(asleep, "runledger_partition_losses_total"), 0);
+  const auto shown = nodes.client(left).get("/api/v1/runs/" + run);
+  EXPECT_EQ(shown.body, nodes.client(asleep).get("/api/v1/runs/" + run).body);
+  for (std::size_t i = 0; i < 2; ++i)
+    EXPECT_TRUE(nodes[i].stop());
+  EXPECT_EQ(nodes.difference(0, 1), "");
+}
+
+// Goal: a server that is no member claims everything beside a node; the node claims back what the
+// group gives it as soon as it is in the way, and everything that was accepted ends, once.
+TEST_F(on_real_kafka, two_that_claim_one_partition) {
+  kafka_nodes nodes{1};
+  ASSERT_TRUE(nodes.start()) << nodes.why();
+  ASSERT_TRUE(nodes.settles()) << nodes.why();
+  nodes.make_agent();
+  const auto before = nodes.begin_run(200);
+  temp_folder folder;
+  server_process barger{nodes.alone(folder / "data")};
+  barger.expect_other_views("they are made of topics, not of a file");
+  barger.launch();
+  ASSERT_TRUE(barger.await_port()) << barger.why();
+  EXPECT_TRUE(eventually([&] { return nodes.metric(0, "runledger_partition_losses_total") > 0; }));
+  const auto after = nodes.begin_run();
+  EXPECT_TRUE(succeeds(nodes, before, 0)) << nodes.why() << barger.why();
+  EXPECT_TRUE(succeeds(nodes, after, 0));
+  EXPECT_TRUE(eventually([&] { return nodes.held(0) == nodes.partitions(); }));
+  barger.kill();
+  EXPECT_TRUE(succeeds(nodes, nodes.begin_run(), 0));
+}
+
+// Goal: without the secret a node does not start, and says how to make one.
+TEST(kafka_nodes, need_a_secret) {
+  temp_folder folder;
+  server_options with;
+  with.binary = RUNLEDGER_BINARY;
+  with.data = folder / "data";
+  with.flags = {"--ledger",          "kafka",
+                "--kafka.brokers",   "127.0.0.1:1",
+                "--kafka.advertise", "http://127.0.0.1:8080"};
+  server_process server{with};
+  server.launch();
+  const auto end = server.await_end(seconds{10});
+  ASSERT_TRUE(end);
+  EXPECT_EQ(end->code, 2);
+  EXPECT_NE(server.printed().find("openssl rand -hex 32"), std::string::npos) << server.printed();
+}
+
+} // namespace runledger::test
