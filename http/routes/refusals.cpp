@@ -102,7 +102,7 @@ problem problem_of(const refusal_info& why) {
 }
 
 std::optional<errc> errc_of(std::string_view code) {
-  for (const auto& each : rows)
+  for (const auto& each : refusal_rows)
     if (each.code == code)
       return each.why;
   return std::nullopt;

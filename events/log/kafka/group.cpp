@@ -57,8 +57,6 @@ private:
   std::string_view left_;
 };
 
-enum class group_wish : std::uint8_t { stay, leave, vanish };
-
 struct partitions_destroyer {
   void operator()(rd_kafka_topic_partition_list_t* raw) const {
     rd_kafka_topic_partition_list_destroy(raw);
@@ -145,11 +143,13 @@ const group_member* group_view::holder_of(const raw_partition& which) const {
 /// The instance of librdkafka and its two threads.
 class group::member final : public client {
 public:
+  enum class wish : std::uint8_t { stay, leave, vanish };
+
   explicit member(options with) : options_(std::move(with)) {}
-  ~member() { end(group_wish::vanish); }
+  ~member() { end(wish::vanish); }
 
   result<void, error> join();
-  void end(group_wish how);
+  void end(wish how);
   /// librdkafka 2.0.2 ends the process where an instance goes that has been let into a group and
   /// was not told its share yet, and may wait for ever for one that is told its share while it
   /// closes.
@@ -197,7 +197,7 @@ private:
 
   mutable std::mutex mutex_; // Guards what follows.
   std::condition_variable changed_;
-  group_wish wish_ = group_wish::stay;
+  wish wish_ = wish::stay;
   bool suspected_ = false;
   std::shared_ptr<const group_view> view_ = std::make_shared<group_view>();
   std::thread thread_, watcher_;
@@ -212,10 +212,10 @@ group::~group() {
 }
 
 void group::leave() {
-  member_->end(group_wish::leave);
+  member_->end(member::wish::leave);
 }
 void group::stop() {
-  member_->end(group_wish::vanish);
+  member_->end(member::wish::vanish);
 }
 bool group::joined() const {
   return member_->joined();
@@ -267,7 +267,7 @@ void group::member::configure(rd_kafka_conf_s* conf) {
   rd_kafka_conf_set_rebalance_cb(conf, rebalance);
 }
 
-void group::member::end(group_wish how) {
+void group::member::end(wish how) {
   {
     std::lock_guard guard{mutex_};
     wish_ = how;
@@ -298,11 +298,11 @@ void group::member::run() {
     std::lock_guard guard{mutex_};
     return wish_;
   };
-  while (wished() == group_wish::stay) {
+  while (wished() == wish::stay) {
     poll_once();
     serve_going();
   }
-  if (wished() == group_wish::leave)
+  if (wished() == wish::leave)
     give_all_back();
   await_share();
   close();
@@ -429,7 +429,7 @@ void group::member::give_all_back() {
 
 void group::member::watch() {
   std::unique_lock lock{mutex_};
-  auto ending = [this] { return wish_ != group_wish::stay; };
+  auto ending = [this] { return wish_ != wish::stay; };
   while (!ending()) {
     suspected_ = false;
     lock.unlock();
