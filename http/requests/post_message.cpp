@@ -1,5 +1,7 @@
 #include "http/requests/post_message.hpp"
 
+#include <fmt/format.h>
+
 namespace runledger::http {
 
 result<payload, problem> read_post_message(const json::value& object) {
@@ -11,8 +13,7 @@ result<payload, problem> read_post_message(const json::value& object) {
     if (!v)
       continue;
     if (!found.empty()) {
-      in.complain(name, "`" + std::string{found} + "` says the same already.",
-                  "mutually_exclusive");
+      in.complain(name, fmt::format("`{}` says the same already.", found), "mutually_exclusive");
       continue;
     }
     found = name;
