@@ -19,6 +19,11 @@
 
 namespace runledger::http {
 
+struct node_place {
+  bool tls = false;
+  std::string host, port;
+};
+
 namespace {
 
 namespace beast = boost::beast;
@@ -30,11 +35,6 @@ constexpr std::size_t connections_per_node = 256;
 constexpr std::size_t idle_per_node = 16;
 constexpr std::uint64_t answer_limit = 256ull * 1024 * 1024;
 constexpr std::chrono::seconds connect_patience{5};
-
-struct node_place {
-  bool tls = false;
-  std::string host, port;
-};
 
 /// `http://host:port`.
 std::optional<node_place> place_of(std::string_view address) {
@@ -53,6 +53,8 @@ std::optional<node_place> place_of(std::string_view address) {
     out.host = out.host.substr(1, out.host.size() - 2);
   return out.host.empty() ? std::nullopt : std::optional{std::move(out)};
 }
+
+} // namespace
 
 /// A connection to a node, plain or TLS.
 class node_link {
@@ -132,6 +134,8 @@ struct node_call {
   bool over() const { return !then; }
 };
 using node_call_ptr = std::shared_ptr<node_call>;
+
+namespace {
 
 beast::http::verb verb_of(verb v) {
   return beast::http::string_to_verb(name_of(v));
