@@ -63,7 +63,8 @@ def read_text(run, loaded):
 
 
 def make_again(run, name, content):
-    """A forked run begins with an empty work folder: what a step of its parent left there is made again."""
+    """What a finished step left is made again: a forked run, or an attempt on another node, begins with an
+    empty work folder."""
     if not os.path.exists(run.path(name)):
         run.write_file(name, content())
 
@@ -99,13 +100,17 @@ def top_words(run, loaded, top):
     return [{"word": word, "count": n} for word, n in rows]
 
 
-def report(run, loaded, counts, ease, top):
+def report_of(loaded, counts, ease, top):
     lines = ["# Report", "", "| measure | value |", "|---|---|"]
     for measure, value in {"characters": loaded["characters"], **counts, **ease}.items():
         lines.append(f"| {measure.replace('_', ' ')} | {value} |")
     lines += ["", "## Most frequent words", ""]
     lines += [f"{place}. {row['word']}: {row['count']}" for place, row in enumerate(top, 1)]
-    text = "\n".join(lines) + "\n"
+    return "\n".join(lines) + "\n"
+
+
+def report(run, loaded, counts, ease, top):
+    text = report_of(loaded, counts, ease, top)
     run.write_file("report.md", text)
     return {"path": "report.md", "sha256": hashlib.sha256(text.encode()).hexdigest()}
 
@@ -130,6 +135,7 @@ def main(run):
     ease = step("readability", readability, loaded, counts)
     frequent = step("top-words", top_words, loaded, top)
     written = step("write-report", report, loaded, counts, ease, frequent)
+    make_again(run, "report.md", lambda: report_of(loaded, counts, ease, frequent))
     run.artifact("report.md", media_type="text/markdown")
     run.artifact("words.csv", media_type="text/csv")
     run.usage(tokens_in=counts["words"], tokens_out=len(frequent), cost_usd="0.000100",
