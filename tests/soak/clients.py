@@ -161,6 +161,8 @@ class Client(threading.Thread):
             outcome = self.attempt(session, op, path, body, key)
             if outcome in ("ok", "refused") or self.world.abandoned.is_set():
                 return outcome
+            if session.runs:
+                self.read_run(session, self.random.choice(session.runs))
             time.sleep(self.random.uniform(0.02, 0.2))
 
     def attempt(self, session, op, path, body, key):
