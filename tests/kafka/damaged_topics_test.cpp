@@ -121,6 +121,14 @@ protected:
   bool succeeds(const std::string& run) const {
     return eventually([&] { return client().get("/api/v1/runs/" + run)["status"] == "succeeded"; });
   }
+  /// A session's last event comes after its run's.
+  bool session_has_heard_of(const std::string& run) const {
+    return eventually([&] {
+      const auto shown = client().get("/api/v1/runs/" + run);
+      const auto session = client().get("/api/v1/sessions/" + shown["session_id"]);
+      return session["last_activity_at"] >= shown["finished_at"];
+    });
+  }
   /// What the views say of a run, its session and the agents.
   std::map<std::string, std::string> told(const std::string& run) const {
     const auto session = client().get("/api/v1/runs/" + run)["session_id"];
@@ -208,6 +216,7 @@ TEST_F(damaged_log, refuses_a_topic_without_its_beginning) {
 TEST_F(damaged_server, redelivered_records_move_no_view_and_no_consumer) {
   const auto ended = begin(0);
   ASSERT_TRUE(succeeds(ended));
+  ASSERT_TRUE(session_has_heard_of(ended));
   const auto before = told(ended);
   const auto seen = consumed();
   EXPECT_GT(seen.size(), 20u);
