@@ -1,7 +1,11 @@
 """The ledger in Kafka: one real broker on the same cores, and what it can do alone, in the same round."""
+import contextlib
 import re
+import secrets
 import signal
+import socket
 import subprocess
+import time
 
 import host
 import server
@@ -97,4 +101,53 @@ def kafka_runs(b):
         s.check_all_succeeded()
 
 
-MEASURES = [kafka_limits, kafka_ack, kafka_runs]
+def two_nodes(b):
+    """Servers that share a ledger, not started."""
+    folder = b.new_folder("cluster")
+    folder.mkdir(parents=True)
+    secret = folder / "secret"
+    secret.touch(0o600)
+    secret.write_text(secrets.token_hex(32))
+    out = [KafkaServer(b, "node") for _ in range(2)]
+    for s in out:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            s.listen = f"127.0.0.1:{probe.getsockname()[1]}"
+        s.prefix, s.key = out[0].prefix, out[0].key
+        s.flags = (*out[0].flags[:5], s.prefix, "--kafka.cluster-secret-file", secret,
+                   "--kafka.advertise", "http://" + s.listen)
+    return out
+
+
+def kafka_failover(b):
+    """kill -9 of one of two nodes that execute runs: until the last of its runs has moved on."""
+    with contextlib.ExitStack() as ending:
+        nodes = two_nodes(b)
+        for s in nodes:
+            ending.enter_context(s)
+        host.wait_until("both nodes have a share", lambda: all(
+            s.metrics().get("runledger_partitions_held", 0) > 0 for s in nodes))
+        recipe = {"harness": {
+            "kind": "process", "command": ["python3", "/agent/harness.py", "/dev/null", "1000"],
+            "files": {"harness.py": (host.ROOT / "tests" / "soak" / "harness.py").read_text()},
+            "pool": {"max_processes": 1, "max_runs_per_process": 1000}}}
+        host.wait_until("the agent is made", lambda: nodes[0].ask(
+            "POST", "/api/v1/agents", {"name": "slow", "slug": "slow", "recipe": recipe})[0] == 201)
+        runs = [nodes[n % 2].ask("POST", "/api/v1/agents/slow/runs",
+                                 {"initial_state": {"steps": 60, "pause_ms": 500}})[1]["id"]
+                for n in range(100)]
+        left = nodes[1]
+        host.wait_until("all runs execute", lambda: left.count("run.step_completed") > 3 * len(runs))
+        died = time.time()
+        nodes[0].kill()
+
+        def moved():
+            """Of each run the first event that it had since, but for those of the first moment."""
+            rows = left.rows("SELECT stream, min(time) FROM events WHERE time > ? AND stream LIKE 'run_%' "
+                             "GROUP BY stream", (died + 0.05) * 1000)
+            return rows if len(rows) == len(runs) else None
+        rows = host.wait_until("all runs have moved on", moved, 60)
+        b.add("kafka.failover", max(row[1] for row in rows) / 1000 - died)
+
+
+MEASURES = [kafka_limits, kafka_ack, kafka_runs, kafka_failover]

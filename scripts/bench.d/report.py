@@ -120,6 +120,8 @@ def rows(size):
         Row("kafka.seen.p50", "kafka", "the same, age of an event when a consumer sees it, p50", "ms"),
         Row("kafka.seen.p99", "kafka", "the same, age of an event when a consumer sees it, p99", "ms",
             most=50),
+        Row("kafka.failover", "kafka", "kill -9 of one of two nodes, session timeout 6 s: its last run moves on", "s",
+            most=9),
         Row("kafka.runs1.p50", "kafka", "Kafka, whole runs, 3 steps, 1 connection: p50", "ms",
             limit="trip.p50"),
     ]

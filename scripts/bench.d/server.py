@@ -150,10 +150,14 @@ class Server:
             return self.ledger("SELECT 1 FROM unfinished LIMIT 1") is None
         host.wait_until("all runs have ended", idle, patience, 0.1)
 
-    def ledger(self, query, *values):
-        """The first row of a question to the ledger's file."""
+    def rows(self, query, *values):
+        """The answer to a question to the ledger's file."""
         with contextlib.closing(sqlite3.connect(f"file:{self.data}/{self.ledger_file}?mode=ro", uri=True)) as db:
-            return db.execute(query, values).fetchone()
+            return db.execute(query, values).fetchall()
+
+    def ledger(self, query, *values):
+        """The first row of it."""
+        return next(iter(self.rows(query, *values)), None)
 
     def count(self, name, since=0):
         return self.ledger('SELECT count(*) FROM events WHERE type = ? AND "offset" >= ?',

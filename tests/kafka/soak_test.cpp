@@ -74,8 +74,6 @@ TEST_F(soak, nothing_is_lost_in_any_combination_of_faults) {
   std::string words =
       "/usr/bin/python3 '" RUNLEDGER_SOURCE_DIR "/tests/soak/soak' --binary '" RUNLEDGER_BINARY
       "' --seconds 12 --every 1.2 --clients 5";
-  if (missing_checker().empty())
-    words += " --checker '" + linearizability_checker + "'";
   if (const char* seed = std::getenv("TEST_SEED"); seed != nullptr)
     words += std::string{" --seed "} + seed;
   const auto said = shell(words);

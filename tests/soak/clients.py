@@ -86,7 +86,7 @@ class Client(threading.Thread):
         self.world, self.number = world, number
         self.random = random.Random(f"{world.seed}/{number}")
         self.link = Link(world.nodes, world.key)
-        self.history, self.made = [], 0
+        self.history, self.made, self.in_vain = [], 0, 0
 
     def run(self):
         while not self.world.over.is_set():
@@ -151,6 +151,7 @@ class Client(threading.Thread):
         if twin is not None:
             twin.join()
             self.history += other.history
+            self.in_vain += other.in_vain
         elif roll < 0.3 and outcome == "ok":
             self.settle(session, op, path, body, key)
         return outcome == "ok"
@@ -163,7 +164,7 @@ class Client(threading.Thread):
                 return outcome
             if session.runs:
                 self.read_run(session, self.random.choice(session.runs))
-            time.sleep(self.random.uniform(0.02, 0.2))
+            time.sleep(self.random.uniform(0.05, 0.3))
 
     def attempt(self, session, op, path, body, key):
         line = {"process": self.number, "object": session.name, "op": op, "call": self.world.now()}
@@ -225,6 +226,10 @@ class Client(threading.Thread):
         return self.record(line, "none")
 
     def record(self, line, outcome):
+        """What had no effect and told nothing is counted only."""
+        if outcome == "none":
+            self.in_vain += 1
+            return outcome
         if outcome != "unknown":
             line["return"] = self.world.now()
         line["outcome"] = outcome
