@@ -168,8 +168,9 @@ class Faults:
         for guest in self.guests:
             guest.kill()
         for process in [*self.nodes, *self.workers]:
-            if process.runs() and not process.wanted and process.await_end(15) is None:
-                self.say(f"{process.name} has not ended 15 s after SIGTERM")
             process.signal(signal.SIGCONT)
+            if process.runs() and not process.wanted and process.await_end(15) is None:
+                self.say(f"{process.name} has not ended 15 s after SIGTERM and is killed")
+                process.kill()
             process.start()
         ready()
