@@ -192,14 +192,17 @@ void abroad::carry_out(const peer_command& ask, const answer<peer_done>& to, boo
 /// and given up, and its claim have passed on.
 void abroad::create_agent(const peer_command& ask, const answer<peer_done>& to, bool current) {
   const agent_id id{ask.stream.value};
-  auto mail = agent_mail_of(ask, to);
-  if (!mail)
+  const auto wished = agent_mail_of(ask, {});
+  if (!wished)
     return to.refuse(errc::ledger_corrupt, "The command for " + id.value + " cannot be read.");
+  auto deliver = [&] {
+    caf::anon_send(services_->directory, to_agent{id, *agent_mail_of(ask, to)});
+  };
   const auto head = services_->log.head(ask.stream);
   if (head && *head) {
     if (is_again(ask))
       return to(peer_done{true});
-    return caf::anon_send(services_->directory, to_agent{id, std::move(*mail)});
+    return deliver();
   }
   if (may_be_old() && !current)
     return when_current([this, ask, to](bool now) {
@@ -211,11 +214,11 @@ void abroad::create_agent(const peer_command& ask, const answer<peer_done>& to, 
   auto known = fold_stream<names_traits>(services_->log, names_stream_of(ask.workspace));
   if (!known)
     return to.refuse(errc::ledger_unavailable, "The names of the workspace cannot be read.");
-  const auto& slug = std::get<agent::create>(mail->body).slug;
+  const auto& slug = std::get<agent::create>(wished->body).slug;
   const auto* owner = names::owner_of(known->state, "agent", slug);
   if (owner == nullptr || *owner != id.value)
     return to.refuse(errc::name_taken, "The slug `" + slug + "` is in use.");
-  caf::anon_send(services_->directory, to_agent{id, std::move(*mail)});
+  deliver();
 }
 
 /// Without a key only the command's id says that it was carried out before.

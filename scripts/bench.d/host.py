@@ -16,6 +16,7 @@ LUA = pathlib.Path(__file__).resolve().parent
 TICK = os.sysconf("SC_CLK_TCK")
 
 _children = []
+_at_end = []
 
 
 class Failure(Exception):
@@ -42,9 +43,16 @@ def end(child, sig=signal.SIGKILL, patience=60):
         _children.remove(child)
 
 
+def at_end(action):
+    """Called when all measurements are over, however they ended."""
+    _at_end.append(action)
+
+
 def end_all():
     for child in list(_children):
         end(child)
+    while _at_end:
+        _at_end.pop()()
 
 
 def output_of(command, patience=900, until=None, **options):

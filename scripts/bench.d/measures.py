@@ -6,6 +6,7 @@ import signal
 import time
 
 import host
+import kafka
 from server import HELD, POOLED, Server, wrk
 
 QUEUE_OF_ANY_LENGTH = ("--runs.max-queued", "100000000")
@@ -266,4 +267,4 @@ def burst_refused(b):
 
 GROUPS = {"ack": [ack, ack_busy], "runs": [runs], "status": [status], "rebuild": [rebuild],
           "replay": [replay], "verify": [verify],
-          "idle": [idle], "restart": [restart], "burst": [burst, burst_refused]}
+          "idle": [idle], "restart": [restart], "burst": [burst, burst_refused], "kafka": kafka.MEASURES}

@@ -27,6 +27,9 @@ LIMITS = {
     "group.rate": ("SQLite ledger alone, groups of 64", "events/s"),
     "scan.rate": ("reading the ledger's file, hashes verified", "events/s"),
     "bare.rate": ("bare Beast, 64 connections", "/s"),
+    "trip.p50": ("broker alone, produce and consume, 1 at a time, p50", "ms"),
+    "trip.p99": ("broker alone, produce and consume, 1 at a time, p99", "ms"),
+    "trip.rate": ("broker alone, produce and consume, 64 at a time", "events/s"),
 }
 # Shown in the column `limit` without being one of the machine's.
 BESIDE = {"burst.usual": "the usual rate, 64 connections", "idle.mb": "idle"}
@@ -102,6 +105,25 @@ def rows(size):
             "100 may wait: accepted", "runs"),
         Row("refused.refused", "burst", "the same: refused with 429", "runs", least=1),
         Row("refused.other", "burst", "the same: any other answer", "", most=0),
+        Row("kafka.ack.rate", "kafka", "Kafka: run acknowledged, 64 connections, the runs wait", "/s",
+            least=3000, limit="trip.rate"),
+        Row("kafka.ack.p50", "kafka", "the same, p50", "ms", limit="trip.p50"),
+        Row("kafka.ack.p99", "kafka", "the same, p99", "ms", limit="trip.p99"),
+        Row("kafka.ack1.p50", "kafka", "Kafka, run acknowledged, 1 connection: p50", "ms",
+            most_of_limit=3, limit="trip.p50"),
+        Row("kafka.ack1.p99", "kafka", "the same: p99", "ms", limit="trip.p99"),
+        Row("kafka.runs3.rate", "kafka", "Kafka: whole runs, 3 steps, 64 connections", "/s",
+            limit="trip.rate", limit_per=10),
+        Row("kafka.runs3.p50", "kafka", "the same, p50", "ms"),
+        Row("kafka.runs3.p99", "kafka", "the same, p99", "ms"),
+        Row("kafka.runs3.cpu", "kafka", "the same, server's CPU a run", "ms"),
+        Row("kafka.seen.p50", "kafka", "the same, age of an event when a consumer sees it, p50", "ms"),
+        Row("kafka.seen.p99", "kafka", "the same, age of an event when a consumer sees it, p99", "ms",
+            most=50),
+        Row("kafka.failover", "kafka", "kill -9 of one of two nodes, session timeout 6 s: its last run moves on", "s",
+            most=9),
+        Row("kafka.runs1.p50", "kafka", "Kafka, whole runs, 3 steps, 1 connection: p50", "ms",
+            limit="trip.p50"),
     ]
 
 
@@ -197,8 +219,8 @@ def page(b, command):
 
 HOW = """## How
 
-- `scripts/bench` measures everything, `scripts/bench NAME...` some of `ack runs status rebuild idle restart
-  burst`, `--quick` with small sizes, for a look at whether it works. Groups and Lua scripts: `scripts/bench.d/`;
+- `scripts/bench` measures everything, `scripts/bench NAME...` some of `ack runs status rebuild replay
+  verify idle restart burst kafka`, `--quick` with small sizes, for a look at whether it works. Groups and Lua scripts: `scripts/bench.d/`;
   programs: `tests/bench/`. It needs a quiet machine, and says at the top how quiet it was.
 - A load: `wrk -t1 -c64 -d8s --timeout 60s -s scripts/bench.d/post.lua http://127.0.0.1:PORT/api/v1/agents/A/runs`.
 - The server listens on the loopback, its data folder is on the repository's disk. Its settings are the defaults,
@@ -214,5 +236,9 @@ HOW = """## How
 - *Start after kill -9*: `tests/bench/make_ledger.cpp` writes the ended and the unfinished runs; a server with a
   harness that stands still takes them up and is killed; the next one has a harness that works. Times count from the
   start of the process; steps and ends as their events tell, `ready` by `GET /readyz`.
+- *Kafka*: one broker by `scripts/kafka` on the same cores, topics of 12 partitions. *Broker alone* is
+  `tests/bench/broker_bench.cpp`: records of an event's size with the ledger's client settings, from the producer's
+  call until the consumer has them. The age of an event is the time from its `time` until that program, as a consumer
+  of the topic, has it, while the whole runs are measured.
 - *Burst*: starts without `Prefer`, one at a time from each connection. Completions are counted in the ledger
   between the first acceptance and the last, and until the last run has ended.""".splitlines()

@@ -42,6 +42,9 @@ def wrk(url, script, connections, *, seconds=None, limit=None, **env):
 class Server:
     """`runledger serve` on a free port of the loopback. Use as a context: it ends with it."""
 
+    ledger_file = "ledger.db"
+    listen = "127.0.0.1:0"
+
     def __init__(self, folder, *flags):
         self.folder, self.flags = folder, flags
         self.data = folder / "data"
@@ -65,7 +68,7 @@ class Server:
         with open(listening, "w") as out, open(self.folder / "log", "a") as log:
             self.began = time.time()
             self.child = host.start(
-                [host.BUILD / "runledger", "serve", "--listen", "127.0.0.1:0", "--data", self.data,
+                [host.BUILD / "runledger", "serve", "--listen", self.listen, "--data", self.data,
                  "--log.level", "warn", "--sandbox.mount-roots", f"{host.PROGRAMS},{self.gate}",
                  *self.flags], stdout=out, stderr=log, env=env)
         found = host.wait_until("the server listens", lambda: self._answers_on(listening), patience,
@@ -147,10 +150,14 @@ class Server:
             return self.ledger("SELECT 1 FROM unfinished LIMIT 1") is None
         host.wait_until("all runs have ended", idle, patience, 0.1)
 
+    def rows(self, query, *values):
+        """The answer to a question to the ledger's file."""
+        with contextlib.closing(sqlite3.connect(f"file:{self.data}/{self.ledger_file}?mode=ro", uri=True)) as db:
+            return db.execute(query, values).fetchall()
+
     def ledger(self, query, *values):
-        """The first row of a question to the ledger's file."""
-        with contextlib.closing(sqlite3.connect(f"file:{self.data}/ledger.db?mode=ro", uri=True)) as db:
-            return db.execute(query, values).fetchone()
+        """The first row of it."""
+        return next(iter(self.rows(query, *values)), None)
 
     def count(self, name, since=0):
         return self.ledger('SELECT count(*) FROM events WHERE type = ? AND "offset" >= ?',
