@@ -67,7 +67,7 @@ TEST_F(on_two_nodes, show_each_others_writes_at_once) {
     const auto session = run["session_id"];
     const auto message =
         there.ask("POST", "/api/v1/sessions/" + session + "/messages", R"({"content":"more"})");
-    EXPECT_EQ(message.status, 201) << message.body;
+    EXPECT_EQ(message.status, 202) << message.body;
     const auto again = there.ask("POST", "/api/v1/agents/wordcount/runs",
                                  R"({"initial_state":{"file":"ballad.txt"}})", keyed);
     EXPECT_EQ(again.status, 201) << again.body;
