@@ -10,6 +10,9 @@ namespace runledger {
 
 namespace {
 
+/// A creation that is not over keeps its names' partition from being handed over.
+constexpr std::int64_t creation_patience_ms = 5000;
+
 /// The end of an answer that says no more than that it was done.
 answer<peer_done> told_through(const answer<refusal_recorded>& to) {
   return answer<peer_done>{[to](result<peer_done, refusal_info> done) {
@@ -130,6 +133,7 @@ void abroad::create(const Id& id, std::uint32_t home, Mail& mail) {
   ask.partition = home;
   ask.what = std::move(*command);
   ask.is_new = kept->coordinator != nullptr;
+  ask.patience_ms = creation_patience_ms;
   ask.to = answer<peer_done>{
       [to = services_->directory, end, found](const result<peer_done, refusal_info>& done) {
         if (done)
