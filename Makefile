@@ -25,10 +25,11 @@ tidy: build
 	scripts/tidy
 
 # The simulation, the crash tests and faults on several nodes for longer than scripts/test does: SEEDS, KILLS and
-# SOAK_SECONDS set how long, NODES and BROKERS how many there are of them.
+# SOAK_SECONDS set how long, NODES, WORKERS and BROKERS how many there are of them.
 soak: build
 	cd build/release && TEST_SEEDS=$${SEEDS:-50000} TEST_KILLS=$${KILLS:-2000} ctest -L 'sim|crash' --output-on-failure --timeout 36000
-	tests/soak/soak --seconds $${SOAK_SECONDS:-1800} --nodes $${NODES:-2} --brokers $${BROKERS:-1}
+	tests/soak/soak --seconds $${SOAK_SECONDS:-1800} --nodes $${NODES:-2} --workers $${WORKERS:-2} \
+	  --brokers $${BROKERS:-1}
 
 # The Kafka tests against each version of the broker that is supported.
 kafka-matrix: build

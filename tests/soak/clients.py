@@ -124,7 +124,7 @@ class Client(threading.Thread):
         state = {"steps": self.random.randint(1, 4), "pause_ms": self.random.randint(0, 120),
                  "flaky": self.random.choice([0, 0, 0, 1])}
         session = Session(f"c{self.number}-{self.made}",
-                          self.random.choices(list(self.world.agents), [4, 1])[0],
+                          self.random.choice(self.world.agents),
                           {"initial_state": state})
         path = f"/api/v1/agents/{session.agent}/runs"
         if self.twice(session, "create", path, session.body, session.name):
