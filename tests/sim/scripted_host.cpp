@@ -464,7 +464,7 @@ bool scripted_host::misbehave(process& p, script& s) {
 }
 
 void scripted_host::spoil(const process&, const std::string& run, std::int64_t attempt) {
-  world_.spoiled.insert(run + '#' + std::to_string(attempt));
+  world_.spoiled.insert(attempt_name(run, attempt));
 }
 
 /// Where several runs share a process none of them may be blamed for its end.
@@ -483,7 +483,10 @@ void scripted_host::spoil_if_alone(const process& p) {
         active.push_back(&known->second);
     }
     if (active.size() == 1)
-      spoil(p, active.front()->run, active.front()->attempt);
+      return spoil(p, active.front()->run, active.front()->attempt);
+    auto& together = world_.spoiled_together.emplace_back();
+    for (const auto* each : active)
+      together.insert(attempt_name(each->run, each->attempt));
   }
 }
 

@@ -14,6 +14,10 @@
 
 namespace runledger::sim {
 
+inline std::string attempt_name(const std::string& run, std::int64_t attempt) {
+  return run + '#' + std::to_string(attempt);
+}
+
 /// What the scripted harnesses of all servers did and were told: the outside world, which outlives
 /// every server.
 struct outside {
@@ -21,6 +25,9 @@ struct outside {
   std::map<std::string, std::vector<std::int64_t>> effects;
   /// Attempts (`<run>#<attempt>`) that a harness spoiled by itself, and so may count.
   std::set<std::string> spoiled;
+  /// Attempts that shared a process when one of them spoiled it: one may count if the server knew
+  /// the others' runs as ended before it heard of that.
+  std::vector<std::set<std::string>> spoiled_together;
   /// What the agent with this number does, and what goes wrong in an attempt of it.
   std::function<program(std::uint64_t number)> program_for = program_of;
   std::function<mishap(std::uint64_t number, std::int64_t attempt, std::int64_t percent)>

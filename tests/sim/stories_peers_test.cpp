@@ -134,6 +134,10 @@ TEST_F(stories_peers, ghost_gives_its_name_away) {
   late.to = {};
   until([&] { return made->times > 0; }, "the end of the creation");
   EXPECT_TRUE(made->refused(errc::outcome_unknown));
+  auto early = create(first(), "", "ghost");
+  settle();
+  EXPECT_TRUE(early->refused(errc::name_taken)) << "the command may still be under way";
+  w.advance(milliseconds{10'000});
   auto other = create(first(), "", "ghost");
   settle();
   ASSERT_TRUE(other->accepted());

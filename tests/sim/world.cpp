@@ -53,8 +53,15 @@ world::world(std::uint64_t seed, const std::vector<topic_size>& topics)
   judge.may_count = [this](const run::state& now, const run_id& id, std::int64_t attempt) {
     auto pool =
         settings.data_dir + "/work/" + now.agent.value + '-' + std::to_string(now.agent_version);
-    return out.spoiled.contains(id.value + '#' + std::to_string(attempt))
-           || out.spoiled.contains(pool);
+    const auto name = attempt_name(id.value, attempt);
+    auto others_ended = [&](const std::set<std::string>& together) {
+      return together.contains(name) && std::ranges::all_of(together, [&](const auto& each) {
+               const auto* run = judge.run_of(run_id{each.substr(0, each.find('#'))});
+               return each == name || (run != nullptr && run::terminal(run->at));
+             });
+    };
+    return out.spoiled.contains(name) || out.spoiled.contains(pool)
+           || std::ranges::any_of(out.spoiled_together, others_ended);
   };
   out.on_line = [this](const std::string& run, const json::value& line) {
     judge.check_line(run, line);
