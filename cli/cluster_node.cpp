@@ -2,6 +2,7 @@
 
 #include "cli/kafka_ledger.hpp"
 #include "cli/private_file.hpp"
+#include "events/digest.hpp"
 
 #include <algorithm>
 #include <fmt/format.h>
@@ -13,12 +14,23 @@ namespace runledger::cli {
 
 namespace {
 
-constexpr std::chrono::seconds take_again{1};
+constexpr std::chrono::seconds look_again{1};
 constexpr std::size_t shortest_secret = 32;
 
-/// `http://host:port#node-...`: where a member is reached, and which it is.
-std::string address_in(std::string_view client) {
-  return std::string{client.substr(0, client.find('#'))};
+/// `http://host:port#node-...#proof`: where a member is reached, which it is, and that it knows the
+/// cluster's secret. Nodes send their authorization to no other.
+std::string member_name(const std::string& address, const std::string& node,
+                        std::string_view secret) {
+  const auto name = address + '#' + node;
+  return name + '#' + to_hex(hmac_sha256(secret, "member " + name));
+}
+std::optional<std::string> proven_address(std::string_view member, std::string_view secret) {
+  const auto address = member.substr(0, member.find('#'));
+  const auto rest = member.substr(std::min(address.size() + 1, member.size()));
+  const auto node = rest.substr(0, rest.find('#'));
+  if (!equal_in_constant_time(member, member_name(std::string{address}, std::string{node}, secret)))
+    return std::nullopt;
+  return std::string{address};
 }
 
 } // namespace
@@ -74,13 +86,16 @@ kafka::group::options cluster_node::group_options() {
   return out;
 }
 
-void cluster_node::start(engine& with, const std::string& node) {
+void cluster_node::start(engine& with, const std::string& node, std::string secret) {
   engine_ = &with;
-  client_ = address_ + '#' + node;
+  secret_ = std::move(secret);
+  client_ = member_name(address_, node, secret_);
   auto made = kafka::group::open(group_options());
   if (!made)
     throw std::runtime_error("the group of the nodes cannot be joined: " + made.error().message);
-  spdlog::info("joining the group {}.owners as {}", settings_.kafka.topic_prefix, client_);
+  spdlog::info("joining the group {}.owners as {}#{}", settings_.kafka.topic_prefix, address_,
+               node);
+  look_at_share();
   std::lock_guard guard{mutex_};
   group_ = *std::move(made);
 }
@@ -94,6 +109,7 @@ void cluster_node::stop() {
   if (const auto group = membership_now())
     group->stop();
   timer_.cancel();
+  engine_ = nullptr; // What was posted before finds nobody.
 }
 
 std::shared_ptr<kafka::group> cluster_node::membership_now() const {
@@ -130,17 +146,20 @@ void cluster_node::given(partitions what) {
 
 void cluster_node::asked_back(const partitions& what, std::function<void()> done) {
   spdlog::info("{} partitions go to other nodes", what.size());
-  for (auto p : what) {
+  for (auto p : what)
     given_.erase(p);
-    again_.erase(p);
-  }
-  engine_->release(
-      what, done ? std::move(done) : [] {});
+  if (!done)
+    done = [] {};
+  if (engine_ != nullptr)
+    engine_->release(what, std::move(done));
+  else
+    done();
 }
 
 void cluster_node::take(partitions what) {
-  if (what.empty())
+  if (what.empty() || engine_ == nullptr)
     return;
+  taking_.insert(what.begin(), what.end());
   engine_->take(what, [this, self = weak_from_this(), what](std::vector<take_failure> failures) {
     if (const auto here = self.lock())
       post([this, what, failures = std::move(failures)] { took(what, failures); });
@@ -150,18 +169,15 @@ void cluster_node::take(partitions what) {
 void cluster_node::took(const partitions& what, const std::vector<take_failure>& failures) {
   takes_ += what.size() - failures.size();
   failures_ += failures.size();
-  for (auto p : what)
+  for (auto p : what) {
+    taking_.erase(p);
     if (std::ranges::find(failures, p, &take_failure::partition) == failures.end())
       complained_.erase(p);
-  for (const auto& each : failures) {
-    if (!given_.contains(each.partition))
-      continue;
-    if (complained_.insert(each.partition).second)
+  }
+  for (const auto& each : failures)
+    if (given_.contains(each.partition) && complained_.insert(each.partition).second)
       spdlog::warn("partition {} cannot be taken, and is tried again every second: {}",
                    each.partition, each.why.detail);
-    again_.insert(each.partition);
-  }
-  again_later();
 }
 
 void cluster_node::lost(std::uint32_t partition) {
@@ -169,23 +185,23 @@ void cluster_node::lost(std::uint32_t partition) {
     ++losses_;
     spdlog::warn("partition {} was claimed by another process{}", partition,
                  given_.contains(partition) ? " although the group gives it to this node" : "");
-    if (given_.contains(partition))
-      again_.insert(partition);
-    again_later();
   });
 }
 
-void cluster_node::again_later() {
-  if (again_.empty() || std::exchange(timer_set_, true))
-    return;
-  timer_.expires_after(take_again);
+/// Whatever the group gives to this node is held by it in the end: a claim may fail, another
+/// process may claim, and a release that is late may give up what was given again meanwhile.
+void cluster_node::look_at_share() {
+  timer_.expires_after(look_again);
   timer_.async_wait([this, self = weak_from_this()](const boost::system::error_code& ec) {
     const auto here = self.lock();
-    if (ec || !here)
+    if (ec || !here || engine_ == nullptr)
       return;
-    timer_set_ = false;
-    const auto now = std::exchange(again_, {});
-    take({now.begin(), now.end()});
+    partitions missing;
+    for (auto p : given_)
+      if (!taking_.contains(p) && !engine_->holds(p))
+        missing.push_back(p);
+    take(std::move(missing));
+    look_at_share();
   });
 }
 
@@ -212,11 +228,13 @@ std::shared_ptr<const cluster_node::known_nodes> cluster_node::nodes() const {
   out->holders.resize(names_.size());
   std::set<std::string> others;
   for (const auto& member : out->of->members) {
-    const auto address = address_in(member.client);
+    const auto address = proven_address(member.client, secret_);
+    if (!address)
+      continue; // Whoever may join the group is no node because of that.
     for (auto p : numbers_of(member.holds))
-      out->holders[p] = address;
-    if (address != address_)
-      others.insert(address);
+      out->holders[p] = *address;
+    if (*address != address_)
+      others.insert(*address);
   }
   out->others.assign(others.begin(), others.end());
   nodes_ = out;

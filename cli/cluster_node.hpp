@@ -40,7 +40,7 @@ public:
   ~cluster_node() override;
 
   /// Joins the group. The engine outlives this, or stop(). Throws std::runtime_error.
-  void start(engine& with, const std::string& node);
+  void start(engine& with, const std::string& node, std::string secret);
   /// Another process has claimed a partition that was held here. Any thread.
   void lost(std::uint32_t partition);
   /// Hands everything over and leaves the group; blocks meanwhile. Any thread but HTTP's, whose
@@ -71,21 +71,21 @@ private:
   void asked_back(const partitions& what, std::function<void()> done);
   void take(partitions what);
   void took(const partitions& what, const std::vector<take_failure>& failures);
-  void again_later();
+  void look_at_share();
   std::shared_ptr<const known_nodes> nodes() const;
 
   http::net::io_context& io_;
   const settings& settings_;
   const std::span<const topic_partition> names_;
   const std::string address_;
-  std::string client_; ///< What the group calls this node: address, `#`, name.
-  engine* engine_ = nullptr;
+  std::string secret_;       ///< The cluster's.
+  std::string client_;       ///< What the group calls this node: address, `#`, name, `#`, proof.
+  engine* engine_ = nullptr; ///< Null: not started, or stopped.
 
-  std::set<std::uint32_t> given_; ///< What the group gives this node now.
-  std::set<std::uint32_t> again_; ///< Of these, what is to be taken once more.
+  std::set<std::uint32_t> given_;  ///< What the group gives this node now.
+  std::set<std::uint32_t> taking_; ///< Of these, what is being claimed.
   std::set<std::uint32_t> complained_;
   http::net::steady_timer timer_;
-  bool timer_set_ = false;
   std::uint64_t takes_ = 0, losses_ = 0, failures_ = 0;
 
   mutable std::mutex mutex_; ///< Guards what follows.

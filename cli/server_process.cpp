@@ -318,7 +318,7 @@ void server_process::start_engine() {
     engine_->record_refusal(std::move(ask), std::move(to));
   });
   if (node_)
-    node_->start(*engine_, name);
+    node_->start(*engine_, name, cluster_secret_);
 }
 
 void server_process::start_views() {

@@ -48,6 +48,10 @@ void connection::keep_request() {
   if (!request_.raw_query_.empty())
     kept.target.append("?").append(request_.raw_query_);
   kept.body = request_.body_;
+  edge_.body_bytes += kept.body.size();
+  kept.charge =
+      std::shared_ptr<const void>{nullptr, [counted = kept_edge_, size = kept.body.size()](
+                                               const void*) { counted->body_bytes -= size; }};
   kept.caller = request_.caller_;
   kept.id = request_id_;
   kept.client = request_.client_;

@@ -64,20 +64,20 @@ void forwarder::forward(kept_request what, std::uint32_t partition, reply to) {
   ask.fields.emplace_back(client_header, what.client);
   to.extend_deadline(what.patience + answer_slack);
   auto kept = std::make_shared<reply>(std::move(to));
-  auto give_up =
-      client_.send(std::move(ask), [this, kept](const result<node_answer, node_trouble>& got) {
-        if (!got || lost_it_too(*got))
-          members_.suspect();
-        if (got)
-          relay_answer(*got, std::move(*kept));
-        else if (got.error() == node_trouble::unreachable)
-          kept->problem(nobody_there("The server that has this part of the ledger cannot be "
-                                     "reached; nothing was changed."));
-        else
-          kept->problem(fault::outcome_unknown,
-                        "The server that has this part of the ledger went away; the same "
-                        "Idempotency-Key finds out.");
-      });
+  auto give_up = client_.send(std::move(ask), [this, kept, charge = what.charge](
+                                                  const result<node_answer, node_trouble>& got) {
+    if (!got || lost_it_too(*got))
+      members_.suspect();
+    if (got)
+      relay_answer(*got, std::move(*kept));
+    else if (got.error() == node_trouble::unreachable)
+      kept->problem(nobody_there("The server that has this part of the ledger cannot be "
+                                 "reached; nothing was changed."));
+    else
+      kept->problem(fault::outcome_unknown,
+                    "The server that has this part of the ledger went away; the same "
+                    "Idempotency-Key finds out.");
+  });
   kept->on_abandoned([kept = std::weak_ptr{kept}, give_up = std::move(give_up)] {
     give_up();
     if (auto to_nobody = kept.lock())

@@ -7,6 +7,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <utility>
 #include <vector>
@@ -23,6 +24,7 @@ struct kept_request {
   std::string id, client;
   /// So long the other node may take for its answer.
   std::chrono::milliseconds patience{0};
+  std::shared_ptr<const void> charge; ///< For the body's memory, until the answer.
 };
 
 /// Sends requests that this node cannot answer to the node that can, once, and relays the answers.

@@ -29,17 +29,31 @@ void carry_out_command(route_context& c, const request& rq, reply r) {
                       }});
 }
 
-/// Answers when this node refuses every key that was revoked by now, and knows all others.
+namespace {
+
+void load_and_say_so(route_context& c, reply r) {
+  auto kept = std::make_shared<reply>(std::move(r));
+  load_keys(c, [kept](bool loaded) {
+    if (loaded)
+      kept->empty();
+    else
+      kept->problem(fault::not_ready, "The keys cannot be read.");
+  });
+}
+
+} // namespace
+
+/// Answers when this node refuses every key that was revoked by now, and knows all others. Who asks
+/// relies on it: without the brokers' word nothing is said.
 void refresh_keys(route_context& c, const request&, reply r) {
-  if (!c.queries) // It loads them before it serves anybody.
-    return r.empty();
-  when_fresh(c, std::move(r), [&c](reply fresh) {
-    auto kept = std::make_shared<reply>(std::move(fresh));
-    load_keys(c, [kept](bool loaded) {
-      if (loaded)
-        kept->empty();
-      else
-        kept->problem(fault::not_ready, "The keys cannot be read.");
+  if (!c.queries || c.others == nullptr)
+    return r.problem(fault::not_ready, "The server is starting.");
+  auto kept = std::make_shared<reply>(std::move(r));
+  c.others->when_current([&c, kept](bool current) {
+    net::post(c.io, [&c, kept, current] {
+      if (!current)
+        return kept->problem(fault::not_ready, "The ledger cannot be asked now.");
+      when_fresh(c, std::move(*kept), [&c](reply fresh) { load_and_say_so(c, std::move(fresh)); });
     });
   });
 }
