@@ -1,15 +1,17 @@
 #include "events/log/kafka/topic_blob_store.hpp"
 
 #include "events/log/file_blob_store.hpp"
-#include "events/topics.hpp"
+#include "events/log/kafka/blob_chunks.hpp"
+#include "events/log/kafka/blob_sender.hpp"
+#include "events/log/kafka/limited_warnings.hpp"
 
 #include <fcntl.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <atomic>
-#include <charconv>
 #include <condition_variable>
+#include <filesystem>
 #include <fmt/format.h>
 #include <fstream>
 #include <map>
@@ -24,60 +26,13 @@ namespace {
 using std::chrono::milliseconds;
 using clock = std::chrono::steady_clock;
 
-/// Of a blob's bytes in one record; the last has the rest. Part of the format.
-constexpr std::size_t chunk_bytes = 512 * 1024;
-constexpr std::string_view chunk_header = "runledger_chunk", size_header = "runledger_size";
 constexpr milliseconds poll_wait{100};
-/// No blob is larger: what says so is no part of one.
-constexpr std::uint64_t blob_bytes_max = std::uint64_t{4} << 30;
 /// Positions are noted after so many records, and at the end.
 constexpr int note_after = 256;
-
-std::uint64_t chunks_of(std::uint64_t size) {
-  return std::max<std::uint64_t>(1, (size + chunk_bytes - 1) / chunk_bytes);
-}
-
-std::optional<std::uint64_t> number(std::string_view text) {
-  std::uint64_t out = 0;
-  const auto [end, ec] = std::from_chars(text.data(), text.data() + text.size(), out);
-  if (ec != std::errc{} || end != text.data() + text.size())
-    return std::nullopt;
-  return out;
-}
-
-/// What a record says of itself.
-struct chunk {
-  digest blob;
-  std::uint64_t number = 0, size = 0; ///< Place of the chunk; bytes of the whole blob.
-  std::string_view bytes;
-};
-
-std::optional<chunk> read_chunk(const record_view& r) {
-  chunk out;
-  const auto id = r.key ? digest_from_hex(*r.key) : std::nullopt;
-  std::optional<std::uint64_t> place, size;
-  for (const auto& h : r.headers) {
-    if (h.name == chunk_header && h.value)
-      place = number(*h.value);
-    if (h.name == size_header && h.value)
-      size = number(*h.value);
-  }
-  if (!id || !place || !size || *size > blob_bytes_max || *place >= chunks_of(*size))
-    return std::nullopt;
-  out = {*id, *place, *size, r.value.value_or("")};
-  const auto expected = std::min<std::uint64_t>(chunk_bytes, *size - *place * chunk_bytes);
-  return out.bytes.size() == expected ? std::optional{out} : std::nullopt;
-}
 
 } // namespace
 
 struct topic_blob_store::parts {
-  /// A put that waits for its chunks.
-  struct pending_put {
-    std::size_t left = 0;
-    bool failed = false;
-  };
-
   /// A blob of which not all chunks came yet.
   struct assembly {
     std::vector<bool> there;
@@ -88,30 +43,28 @@ struct topic_blob_store::parts {
 
   explicit parts(blob_topic_options with)
       : options(std::move(with)),
+        foreign(options.log),
         next(std::make_unique<std::atomic<std::int64_t>[]>(options.partitions)) {}
   ~parts();
 
   result<void, std::string> start();
   std::vector<raw_partition> names() const;
-  std::uint32_t home_of(const digest& id) const;
 
-  // Writing.
-  using piece_source = std::function<result<std::string_view, blob_errc>(std::uint64_t chunk)>;
-  result<void, blob_errc> send(const blob_ref& blob, const piece_source& pieces);
-  result<void, blob_errc> await(std::uint64_t id, clock::time_point until);
-  void settled(void* tag, bool good);
-
-  // Reading.
   void follow();
+  void ask_for_ends();
   void take(const message& m);
   void add(const chunk& c, std::uint32_t partition, std::int64_t offset);
   void finish(const digest& id, const std::string& path);
   std::string part_path(const digest& id) const;
-  void load_positions(const std::string& cluster_id);
+  result<void, std::string> begin_at(const std::string& cluster_id);
+  result<void, std::string> set_aside() const;
+  bool load_positions();
+  bool are_beyond_the_topic() const;
   void note_positions();
   bool wait_for_end() const;
 
   const blob_topic_options options;
+  limited_warnings foreign; ///< The following thread's.
   std::string identity;
   std::unique_ptr<file_blob_store> files;
   std::unique_ptr<consumer> reader;
@@ -123,12 +76,14 @@ struct topic_blob_store::parts {
 
   mutable std::mutex mutex; ///< Guards what follows.
   mutable std::condition_variable changed;
-  std::map<std::uint64_t, pending_put> puts;
-  std::uint64_t next_put = 1;
+  mutable std::uint64_t asked = 0; ///< Questions for the topic's end.
+  std::uint64_t answered = 0;      ///< Up to this one.
+  std::vector<std::int64_t> ends;  ///< The last answer.
+  bool away = false;               ///< There was none.
   bool stopping = false;
 
-  std::unique_ptr<producer> writer; ///< Its end reports to what stands above.
-  std::thread follower;
+  std::unique_ptr<blob_sender> sender;
+  std::thread follower, asker;
 };
 
 topic_blob_store::parts::~parts() {
@@ -137,8 +92,9 @@ topic_blob_store::parts::~parts() {
     stopping = true;
   }
   changed.notify_all();
-  if (follower.joinable())
-    follower.join();
+  for (auto* each : {&follower, &asker})
+    if (each->joinable())
+      each->join();
 }
 
 std::vector<raw_partition> topic_blob_store::parts::names() const {
@@ -148,19 +104,11 @@ std::vector<raw_partition> topic_blob_store::parts::names() const {
   return out;
 }
 
-std::uint32_t topic_blob_store::parts::home_of(const digest& id) const {
-  return partition_for(to_hex(id), options.partitions);
-}
-
 std::string topic_blob_store::parts::part_path(const digest& id) const {
   return options.folder + "/tmp/part-" + to_hex(id);
 }
 
 result<void, std::string> topic_blob_store::parts::start() {
-  auto opened = file_blob_store::open(options.folder);
-  if (!opened)
-    return opened.error();
-  files = *std::move(opened);
   auto made = consumer::open(options.with);
   if (!made)
     return made.error().message;
@@ -168,86 +116,62 @@ result<void, std::string> topic_blob_store::parts::start() {
   auto id = reader->cluster_id(std::chrono::seconds{30});
   if (!id)
     return "the blobs' topic cannot be read: " + id.error().message;
-  load_positions(*id);
+  if (auto begun = begin_at(*id); !begun)
+    return begun;
   std::vector<consumer::place> places;
   for (std::uint32_t p = 0; p < options.partitions; ++p)
     places.push_back({{options.topic, static_cast<std::int32_t>(p)}, next[p]});
   if (auto assigned = reader->assign(places); !assigned)
     return "the blobs' topic cannot be read: " + assigned.error().message;
-  auto writing = producer::open(
-      options.with, [this](void* tag, bool, const error&) { settled(tag, false); },
-      [this](void* tag) { settled(tag, true); });
+  auto writing = blob_sender::open(
+      {options.with, options.topic, options.partitions, options.put_patience, options.put_timeout,
+       blob_sender_options{}.most_memory, blob_sender_options{}.most_files, options.log});
   if (!writing)
-    return "the blobs' topic cannot be written: " + writing.error().message;
-  writer = *std::move(writing);
-  writer->prepare({options.topic}, std::chrono::seconds{5});
+    return writing.error();
+  sender = *std::move(writing);
   follower = std::thread{[this] { follow(); }};
+  asker = std::thread{[this] { ask_for_ends(); }};
   return {};
 }
 
-// Writing.
-
-void topic_blob_store::parts::settled(void* tag, bool good) {
-  std::lock_guard guard{mutex};
-  const auto at = puts.find(reinterpret_cast<std::uintptr_t>(tag));
-  if (at == puts.end())
-    return;
-  --at->second.left;
-  at->second.failed = at->second.failed || !good;
+/// What is in the folder is what was read of this topic, or it is not used: a file that is there
+/// counts as acknowledged.
+result<void, std::string> topic_blob_store::parts::begin_at(const std::string& cluster_id) {
+  identity = cluster_id + ' ' + options.topic;
+  if (!load_positions()) {
+    if (auto cleared = set_aside(); !cleared)
+      return cleared;
+  } else if (are_beyond_the_topic()) {
+    return fmt::format("{} ends before what was read of it: it was truncated or made anew. {} holds"
+                       " what this node had read; move it away to go on without that",
+                       options.topic, options.folder);
+  }
+  auto opened = file_blob_store::open(options.folder);
+  if (!opened)
+    return opened.error();
+  files = *std::move(opened);
+  note_positions();
+  return {};
 }
 
-result<void, blob_errc> topic_blob_store::parts::send(const blob_ref& blob,
-                                                      const piece_source& pieces) {
-  const auto until = clock::now() + options.put_timeout;
-  const auto count = chunks_of(blob.size);
-  std::uint64_t id = 0;
-  {
-    std::lock_guard guard{mutex};
-    id = next_put++;
-    puts[id].left = count;
-  }
-  const auto key = to_hex(blob.id), size = std::to_string(blob.size);
-  const raw_partition to{options.topic, static_cast<std::int32_t>(home_of(blob.id))};
-  for (std::uint64_t n = 0; n < count; ++n) {
-    const auto piece = pieces(n);
-    if (!piece) {
-      std::lock_guard guard{mutex};
-      puts.erase(id);
-      return piece.error();
-    }
-    const auto place = std::to_string(n);
-    const header_view about[] = {{chunk_header, place}, {size_header, size}};
-    void* tag = reinterpret_cast<void*>(static_cast<std::uintptr_t>(id));
-    while (!writer->send(to, {key, about, *piece}, tag)) { // Its queue is full, or it is dead.
-      if (writer->fatal() || clock::now() >= until) {
-        std::lock_guard guard{mutex};
-        puts.erase(id);
-        return blob_errc::unavailable;
-      }
-      writer->poll(milliseconds{50});
-    }
-  }
-  return await(id, until);
+/// A folder of another topic or cluster may hold the last copies of something: it is kept.
+result<void, std::string> topic_blob_store::parts::set_aside() const {
+  std::error_code failed;
+  if (!std::filesystem::exists(options.folder, failed))
+    return {};
+  std::string aside;
+  for (int n = 1; aside.empty() || std::filesystem::exists(aside, failed); ++n)
+    aside = fmt::format("{}.before-{}", options.folder, n);
+  std::filesystem::rename(options.folder, aside, failed);
+  if (failed)
+    return fmt::format("{} cannot be renamed: {}", options.folder, failed.message());
+  if (options.log)
+    options.log(4,
+                fmt::format("{} was not read from {} of this cluster: it is now {}, and the topic"
+                            " is read anew",
+                            options.folder, options.topic, aside));
+  return {};
 }
-
-result<void, blob_errc> topic_blob_store::parts::await(std::uint64_t id, clock::time_point until) {
-  while (true) {
-    {
-      std::lock_guard guard{mutex};
-      const auto put = puts.at(id);
-      const bool late = clock::now() >= until;
-      if (put.left == 0 || late) {
-        puts.erase(id);
-        if (put.left == 0 && !put.failed)
-          return {};
-        return blob_errc::unavailable;
-      }
-    }
-    writer->poll(milliseconds{20});
-  }
-}
-
-// Reading.
 
 void topic_blob_store::parts::follow() {
   while (true) {
@@ -280,9 +204,8 @@ void topic_blob_store::parts::follow() {
 void topic_blob_store::parts::take(const message& m) {
   if (const auto c = read_chunk(m.content(headers)))
     return add(*c, static_cast<std::uint32_t>(m.partition()), m.offset());
-  if (options.log)
-    options.log(4, fmt::format("{} [{}] offset {} is no part of a blob and is skipped", m.topic(),
-                               m.partition(), m.offset()));
+  foreign.say(fmt::format("{} [{}] offset {} is no part of a blob and is skipped", m.topic(),
+                          m.partition(), m.offset()));
 }
 
 void topic_blob_store::parts::add(const chunk& c, std::uint32_t partition, std::int64_t offset) {
@@ -331,14 +254,25 @@ void topic_blob_store::parts::finish(const digest& id, const std::string& path) 
   ::unlink(path.c_str());
 }
 
-void topic_blob_store::parts::load_positions(const std::string& cluster_id) {
-  identity = cluster_id + ' ' + options.topic;
+/// False: there are none of this topic in this cluster.
+bool topic_blob_store::parts::load_positions() {
   std::ifstream in{options.folder + "/positions"};
   std::string line;
-  const bool mine = std::getline(in, line) && line == identity;
+  if (!std::getline(in, line) || line != identity)
+    return false;
   for (std::uint32_t p = 0; p < options.partitions; ++p)
-    if (std::int64_t offset = 0; mine && in >> offset)
+    if (std::int64_t offset = 0; in >> offset)
       next[p] = offset;
+  return true;
+}
+
+/// The topic was made anew.
+bool topic_blob_store::parts::are_beyond_the_topic() const {
+  const auto now = reader->ends(names(), options.get_patience);
+  for (std::uint32_t p = 0; now && p < options.partitions; ++p)
+    if (next[p] > (*now)[p])
+      return true;
+  return false;
 }
 
 /// Whatever stands before a position was kept, or is of no use.
@@ -361,19 +295,45 @@ void topic_blob_store::parts::note_positions() {
   (void)::rename((path + ".new").c_str(), path.c_str());
 }
 
-/// False: that took too long.
-bool topic_blob_store::parts::wait_for_end() const {
-  const auto until = clock::now() + options.get_patience;
-  const auto ends = reader->ends(names(), options.get_patience);
-  if (!ends)
-    return false;
+/// Asks the brokers, so that nobody else waits for their answer for longer than he wants to.
+void topic_blob_store::parts::ask_for_ends() {
+  constexpr milliseconds ask_again{1000};
   std::unique_lock lock{mutex};
-  return changed.wait_until(lock, until, [&] {
+  while (!stopping) {
+    if (away)
+      changed.wait_for(lock, ask_again, [this] { return stopping; });
+    else
+      changed.wait(lock, [this] { return stopping || asked > answered; });
+    if (stopping)
+      return;
+    const auto mine = asked;
+    lock.unlock();
+    auto got = reader->ends(names(), options.get_patience);
+    lock.lock();
+    answered = mine;
+    away = !got;
+    if (got)
+      ends = *std::move(got);
+    changed.notify_all();
+  }
+}
+
+/// False: that took too long. While no broker answers nobody waits.
+bool topic_blob_store::parts::wait_for_end() const {
+  std::unique_lock lock{mutex};
+  if (away)
+    return false;
+  const auto mine = ++asked;
+  changed.notify_all();
+  const auto reached = [&] {
     for (std::uint32_t p = 0; p < options.partitions; ++p)
-      if (next[p] < (*ends)[p])
+      if (next[p] < ends[p])
         return false;
     return true;
-  });
+  };
+  changed.wait_for(lock, options.get_patience,
+                   [&] { return stopping || (answered >= mine && (away || reached())); });
+  return answered >= mine && !away && reached();
 }
 
 topic_blob_store::topic_blob_store() = default;
@@ -388,15 +348,23 @@ topic_blob_store::open(blob_topic_options options) {
   return out;
 }
 
+std::optional<topic_blob_store::source> topic_blob_store::source_of(const std::string& folder) {
+  std::ifstream in{folder + "/positions"};
+  source out;
+  std::int64_t offset = 0;
+  bool any = false;
+  in >> out.cluster >> out.topic;
+  while (in >> offset)
+    any = any || offset > 0;
+  return any ? std::optional{out} : std::nullopt;
+}
+
 result<blob_ref, blob_errc> topic_blob_store::put(std::string_view content) {
   const blob_ref blob{sha256(content), content.size()};
   if (parts_->files->path_of(blob.id)) // It came from the topic, or is acknowledged.
     return blob;
-  const auto sent = parts_->send(blob, [&](std::uint64_t n) -> result<std::string_view, blob_errc> {
-    return content.substr(n * chunk_bytes, chunk_bytes);
-  });
-  if (!sent)
-    return sent.error();
+  if (!parts_->sender->send(blob, content))
+    return blob_errc::unavailable;
   return parts_->files->put(content);
 }
 
@@ -419,15 +387,8 @@ result<blob_ref, blob_errc> topic_blob_store::put_file(int fd, std::uint64_t max
   if (parts_->files->path_of(blob.id))
     return blob;
   // Who reads the chunks verifies them: a file that changes meanwhile harms nobody but its writer.
-  const auto sent = parts_->send(blob, [&](std::uint64_t n) -> result<std::string_view, blob_errc> {
-    const auto at = begin + static_cast<off_t>(n * chunk_bytes);
-    const auto wanted = std::min<std::uint64_t>(chunk_bytes, blob.size - n * chunk_bytes);
-    if (::pread(fd, buffer.data(), wanted, at) != static_cast<ssize_t>(wanted))
-      return blob_errc::damaged;
-    return std::string_view{buffer.data(), wanted};
-  });
-  if (!sent)
-    return sent.error();
+  if (!parts_->sender->send_file(blob, fd, static_cast<std::uint64_t>(begin)))
+    return blob_errc::unavailable;
   if (::lseek(fd, begin, SEEK_SET) < 0)
     return blob_errc::unavailable;
   const auto kept = parts_->files->put_file(fd, max_size);

@@ -17,8 +17,11 @@ struct blob_topic_options {
   cluster with;
   std::string topic; ///< Its full name, as it is in the cluster.
   std::uint32_t partitions = 1;
-  std::string folder; ///< This node's copies; made if it is not there.
-  /// A put that was not acknowledged after so long is `unavailable`.
+  /// This node's copies, and nothing else; one that is of another topic or cluster is renamed.
+  std::string folder;
+  /// A put is `unavailable` when nothing was acknowledged for so long...
+  std::chrono::milliseconds put_patience{2'000};
+  /// ...and that of a content in memory when not all of it was after so long.
   std::chrono::milliseconds put_timeout{10'000};
   /// A get of what is not here waits so long for what the topic has.
   std::chrono::milliseconds get_patience{3'000};
@@ -28,12 +31,22 @@ struct blob_topic_options {
 /// Blobs that every node can read: chunked records in a topic (docs/events.md), which each node
 /// follows and keeps as files. A put is durable when all chunks are acknowledged. A blob that was
 /// put elsewhere is here as soon as the topic was read so far; get() waits for that. What is read
-/// is verified, as a whole, before it is kept. Any thread; calls block on brokers and disk.
+/// is verified, as a whole, before it is kept.
+///
+/// A put that is `unavailable` goes on being sent (kafka::blob_sender): asked for again later, it
+/// is there. Any thread. Calls block on disk, and on brokers for no longer than the options say;
+/// while no broker answers only the first ones do.
 class topic_blob_store final : public blob_store {
 public:
   /// An error is one sentence for the operator.
   static result<std::unique_ptr<topic_blob_store>, std::string> open(blob_topic_options options);
   ~topic_blob_store() override;
+
+  /// From where the copies in a folder were read; nothing: none were.
+  struct source {
+    std::string cluster, topic;
+  };
+  static std::optional<source> source_of(const std::string& folder);
 
   result<blob_ref, blob_errc> put(std::string_view content) override;
   result<blob_ref, blob_errc> put_file(int fd, std::uint64_t max_size) override;

@@ -1,3 +1,4 @@
+#include "events/log/file_blob_store.hpp"
 #include "events/log/kafka/topic_blob_store.hpp"
 #include "tests/support/kafka_broker.hpp"
 #include "tests/support/server_process.hpp"
@@ -11,6 +12,8 @@
 #include <unistd.h>
 
 #include <cstdio>
+#include <filesystem>
+#include <functional>
 
 namespace runledger::test {
 
@@ -24,7 +27,9 @@ protected:
     with.topic = "t.blobs";
     with.partitions = 3;
     with.folder = in / "blobs";
-    with.put_timeout = std::chrono::milliseconds{2000};
+    with.put_patience = with.put_timeout = std::chrono::milliseconds{2000};
+    with.get_patience = std::chrono::milliseconds{1000};
+    change(with);
     auto opened = kafka::topic_blob_store::open(std::move(with));
     EXPECT_TRUE(opened.has_value()) << (opened ? "" : opened.error());
     return opened ? *std::move(opened) : nullptr;
@@ -36,7 +41,17 @@ protected:
     return out;
   }
 
+  /// How long a call takes.
+  template <class Call>
+  static std::chrono::milliseconds time_of(Call call) {
+    const auto start = std::chrono::steady_clock::now();
+    (void)call();
+    return std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::steady_clock::now()
+                                                                 - start);
+  }
+
   kafka_mock mock_;
+  std::function<void(kafka::blob_topic_options&)> change = [](auto&) {};
 };
 
 // Goal: what one node puts, in one chunk, in several or in none, every other one gets.
@@ -105,6 +120,82 @@ TEST_F(blob_topic, refuses_without_brokers) {
   EXPECT_FALSE(mine->path_of(sha256("cold")));
   rd_kafka_mock_broker_set_up(mock_.handle(), 1);
   EXPECT_TRUE(eventually([&] { return mine->put("cold").has_value(); }));
+}
+
+// Goal: a producer that failed for good is replaced, and what it had under way is stored by the
+// next.
+TEST_F(blob_topic, outlives_a_fatal_producer) {
+  constexpr std::int16_t produce = 0;
+  temp_folder here, there;
+  auto mine = open(here);
+  ASSERT_TRUE(mine->put("warm"));
+  rd_kafka_mock_push_request_errors(mock_.handle(), produce, 1,
+                                    RD_KAFKA_RESP_ERR_OUT_OF_ORDER_SEQUENCE_NUMBER);
+  EXPECT_TRUE(eventually([&] { return mine->put("after").has_value(); }));
+  EXPECT_EQ(*open(there)->get(sha256("after")), "after");
+}
+
+// Goal: a blob that takes longer than anybody waits is stored as long as something is acknowledged.
+TEST_F(blob_topic, stores_what_takes_long) {
+  change = [](auto& with) { with.put_timeout = std::chrono::milliseconds{50}; };
+  temp_folder here;
+  auto mine = open(here);
+  auto* file = std::tmpfile();
+  ASSERT_NE(file, nullptr);
+  const auto text = content(40 * 512 * 1024); // More than may be in flight.
+  std::fwrite(text.data(), 1, text.size(), file);
+  std::fflush(file);
+  ::lseek(fileno(file), 0, SEEK_SET);
+  rd_kafka_mock_broker_set_rtt(mock_.handle(), 1, 150);
+  const auto stored = mine->put_file(fileno(file), text.size());
+  std::fclose(file);
+  EXPECT_TRUE(stored);
+  // In memory nobody waits for so long, but it goes on: asked again, it is there.
+  rd_kafka_mock_broker_set_rtt(mock_.handle(), 1, 3000);
+  EXPECT_FALSE(mine->put("slow"));
+  rd_kafka_mock_broker_set_rtt(mock_.handle(), 1, 0);
+  EXPECT_TRUE(eventually([&] { return mine->put("slow").has_value(); }));
+}
+
+// Goal: while no broker answers only the first calls wait; afterwards everything is as before.
+TEST_F(blob_topic, blocks_nobody_for_long_without_brokers) {
+  change = [](auto& with) { with.put_patience = std::chrono::milliseconds{400}; };
+  temp_folder here;
+  auto mine = open(here);
+  ASSERT_TRUE(mine->put("warm"));
+  rd_kafka_mock_broker_set_down(mock_.handle(), 1);
+  EXPECT_FALSE(mine->put("cold"));
+  EXPECT_EQ(mine->get(sha256("nobody")).error(), blob_errc::unavailable);
+  const auto again = time_of([&] {
+    for (int i = 0; i < 20; ++i) {
+      EXPECT_FALSE(mine->put("cold " + std::to_string(i)));
+      EXPECT_EQ(mine->get(sha256("nobody")).error(), blob_errc::unavailable);
+    }
+    return 0;
+  });
+  EXPECT_LT(again, std::chrono::seconds{4}) << "forty calls, none of which waits";
+  rd_kafka_mock_broker_set_up(mock_.handle(), 1);
+  EXPECT_TRUE(eventually([&] { return mine->put("cold").has_value(); }));
+  EXPECT_TRUE(eventually([&] { return mine->get(sha256("cold 3")).has_value(); }))
+      << "what was asked for in the meantime was sent";
+  EXPECT_TRUE(
+      eventually([&] { return mine->get(sha256("nobody")).error() == blob_errc::missing; }));
+}
+
+// Goal: what a folder held before, or read elsewhere, is not taken for acknowledged, and is kept.
+TEST_F(blob_topic, trusts_its_own_folder_only) {
+  temp_folder here, there;
+  ASSERT_TRUE((*file_blob_store::open(here / "blobs"))->put("older"));
+  auto mine = open(here);
+  EXPECT_EQ(mine->get(sha256("older")).error(), blob_errc::missing);
+  EXPECT_TRUE(std::filesystem::exists(here / "blobs.before-1"));
+  ASSERT_TRUE(mine->put("older"));
+  EXPECT_EQ(*open(there)->get(sha256("older")), "older");
+  mine.reset();
+  const auto read = kafka::topic_blob_store::source_of(here / "blobs");
+  ASSERT_TRUE(read);
+  EXPECT_EQ(read->topic, "t.blobs");
+  EXPECT_TRUE(open(here)->path_of(sha256("older")));
 }
 
 } // namespace runledger::test
