@@ -42,7 +42,7 @@ void* tag_of(std::uint64_t id) {
 
 /// Everything behind the port.
 struct kafka_log::parts {
-  explicit parts(kafka_log_options with) : options(std::move(with)) {}
+  explicit parts(kafka_log_options with) : options(std::move(with)), writer(options.mode) {}
   ~parts();
 
   result<void, std::string> start();
@@ -56,6 +56,7 @@ struct kafka_log::parts {
   void tend_producer();
   result<void, kafka::error> start_producer();
   void retire_producer(const kafka::error& why);
+  void ask_for_renewal();
   void append(std::vector<append_request> group, completion done);
   std::optional<std::string> refusal() const;
   void send(const std::vector<kafka::append_book::outgoing>& events);
@@ -78,7 +79,7 @@ struct kafka_log::parts {
   std::unique_ptr<kafka::producer> producer;
   std::atomic<bool> has_producer{false};
   bool renewing = false; ///< The reading thread's: it waits for the end before the next producer.
-  std::atomic<bool> renewal_ready{false};
+  std::atomic<bool> renewal_ready{false}, renewal_late{false};
   std::atomic<std::uint64_t> producers{0}, unavailable{0};
   kafka::record_writer writer; ///< The appending thread's.
 
@@ -168,7 +169,7 @@ result<void, std::string> kafka_log::parts::start() {
       options.cluster, tail->client(), tail->names(), options.session_timeout,
       options.compare_interval, [this] { return tail->remembered(); },
       [this](const std::vector<std::int64_t>& ends) { return tail->reached(ends); },
-      [this](const std::string& why) { lose(why); }, options.log});
+      [this](const std::string& why) { lose(why); }, options.log, options.append_timeout});
   reader = std::thread{[this] { follow(); }};
   return {};
 }
@@ -348,8 +349,12 @@ void kafka_log::parts::retire_producer(const kafka::error& why) {
   }
   gone.reset();
   renewing = true;
-  renewal_ready = false;
-  watch->barrier([this](bool) { renewal_ready = true; });
+  ask_for_renewal();
+}
+
+void kafka_log::parts::ask_for_renewal() {
+  renewal_ready = renewal_late = false;
+  watch->barrier([this](bool read) { (read ? renewal_ready : renewal_late) = true; });
 }
 
 /// A producer that failed is replaced after everything was read that it may have written.
@@ -360,6 +365,8 @@ void kafka_log::parts::tend_producer() {
       retire_producer(*why);
     return;
   }
+  if (renewing && renewal_late)
+    ask_for_renewal();
   if (!renewing || !renewal_ready || failed())
     return;
   renewing = false;

@@ -2,6 +2,7 @@
 
 #include "events/log/event_log.hpp"
 #include "events/log/kafka/client.hpp"
+#include "events/log/kafka_record.hpp"
 #include "events/topics.hpp"
 
 #include <array>
@@ -32,6 +33,8 @@ struct kafka_log_options {
   std::chrono::milliseconds patience{30'000};
   /// How often the last records are compared with the replica's where nothing points to a change.
   std::chrono::milliseconds compare_interval{30'000};
+  /// How records are written; readers take both.
+  kafka::content_mode mode = kafka::content_mode::binary;
   std::size_t most_in_flight = 100'000; ///< Events that wait to be read back; beyond: unavailable.
   /// What the operator should know: syslog's level and one line, from any thread. May be empty.
   std::function<void(int level, std::string_view line)> log = {};
@@ -89,7 +92,8 @@ public:
   std::optional<std::string> failed() const override;
 
   /// Calls `done(true)` once this node has read everything that was in the ledger when it was
-  /// asked, and `done(false)` if the brokers do not tell their ends. All that wait share one
+  /// asked, and `done(false)` if the brokers do not tell their ends, or it was not read within
+  /// `append_timeout`. All that wait share one
   /// request per broker. Any thread; `done` runs on one of the log's.
   void barrier(std::function<void(bool)> done);
   /// How long ago a broker answered.

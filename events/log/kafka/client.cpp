@@ -19,8 +19,10 @@ struct kept_property {
 };
 constexpr kept_property kept_properties[] = {
     {"acks", "an event is durable when all in-sync replicas have it"},
+    {"allow.auto.create.topics", "the ledger's topics are made with what keeps events"},
     {"auto.offset.reset", "a ledger that lost records must be noticed"},
     {"bootstrap.servers", "it is `kafka.brokers`"},
+    {"check.crcs", "a damaged record must be noticed"},
     {"compression.codec", "it is lz4"},
     {"compression.type", "it is lz4"},
     {"delivery.timeout.ms", "a record that times out is written twice"},

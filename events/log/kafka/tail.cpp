@@ -22,6 +22,7 @@ tail::tail(const cluster& with, replica& into, std::vector<raw_partition> names,
       replica_(into),
       names_(std::move(names)),
       log_(std::move(log)),
+      foreign_warnings_(log_),
       next_(std::make_unique<std::atomic<std::int64_t>[]>(names_.size())) {}
 
 result<void, error> tail::start() {
@@ -60,8 +61,8 @@ void tail::take_record(std::uint32_t partition, message m) {
     r.event->partition = partition;
     r.event->offset = r.offset;
   } else {
-    say(4, fmt::format("{} [{}] offset {} is no event and is skipped: {}", m.topic(), m.partition(),
-                       m.offset(), decoded.error()));
+    foreign_warnings_.say(fmt::format("{} [{}] offset {} is no event and is skipped: {}", m.topic(),
+                                      m.partition(), m.offset(), decoded.error()));
   }
   last_[partition] = std::move(m);
 }

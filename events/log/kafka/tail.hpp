@@ -1,6 +1,7 @@
 #pragma once
 
 #include "events/log/kafka/client.hpp"
+#include "events/log/kafka/limited_warnings.hpp"
 #include "events/log/kafka/watch.hpp"
 #include "events/log/replica.hpp"
 
@@ -68,6 +69,7 @@ private:
   replica& replica_;
   const std::vector<raw_partition> names_;
   const std::function<void(int, std::string_view)> log_;
+  limited_warnings foreign_warnings_;
   std::unique_ptr<consumer> consumer_;
   std::unique_ptr<std::atomic<std::int64_t>[]> next_; ///< Shown up to here, gaps included.
   std::atomic<std::uint64_t> counts_[8] = {};

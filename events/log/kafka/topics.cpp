@@ -229,11 +229,32 @@ private:
     if (wishes_.read_only)
       return fmt::format("{} has no ledger with the prefix {}: the topic {} is not there",
                          with_.brokers, wishes_.prefix, missing.front());
+    if (auto gone = deleted(missing); !gone.empty())
+      return gone;
     const auto replicas = wishes_.replication != 0
                               ? wishes_.replication
                               : static_cast<std::uint32_t>(std::min<std::size_t>(3, brokers));
     report_.made = missing;
     return make_topics(to_, missing, wishes_.partitions, replicas, timeout_until(end_));
+  }
+
+  /// What is to be said of a topic of a living ledger that is missing; empty: there is none.
+  std::string deleted(const std::vector<std::string>& missing) const {
+    std::string gone;
+    for (const auto& label : wishes_.known)
+      if (std::ranges::find(missing, name_of(label)) != missing.end())
+        gone += (gone.empty() ? "" : ", ") + name_of(label);
+    if (gone.empty())
+      return {};
+    if (const auto id = to_.instance->cluster_id(timeout_until(end_));
+        !id || *id != wishes_.known_cluster)
+      return {};
+    return fmt::format("of {} this node has read records, and it is not there any more: the ledger"
+                       " lost it. Restore it from a backup of the brokers. What this node has read"
+                       " is in its data folder (replica.db, topic-blobs), for `runledger audit` and"
+                       " `replay` with --data; a ledger that begins anew needs another data folder,"
+                       " and another `kafka.topic_prefix` where others still have the old one",
+                       gone);
   }
 
   bool have_leaders(const cluster_info& info) const {

@@ -24,6 +24,10 @@ struct topic_wishes {
   bool blobs = true;             ///< The topic for blobs too.
   /// Asks only: no topic is made.
   bool read_only = false;
+  /// Labels of topics of which this node has read records, and in which cluster: there they are
+  /// never made, for one that is missing was deleted.
+  std::vector<std::string> known = {};
+  std::string known_cluster = {};
 };
 
 struct ledger_topic {

@@ -98,8 +98,6 @@ watch::watch(options with)
       beat_(std::clamp(options_.session_timeout / 6, milliseconds{50}, milliseconds{1000})),
       last_contact_(clock::now().time_since_epoch().count()),
       compared_(clock::now()),
-      seen_whole_(clock::now()),
-      seen_long_(clock::now()),
       thread_([this] { run(); }) {}
 
 watch::~watch() {
@@ -138,6 +136,7 @@ void watch::run() {
     lock.unlock();
     look_at_brokers();
     compare_if_due();
+    check_barriers();
     lock.lock();
     const auto next = clock::now() + beat_;
     while (!stopping_ && clock::now() < next) {
@@ -154,6 +153,7 @@ void watch::run() {
 /// One question for all that wait now; who comes meanwhile waits for the next.
 void watch::serve_barriers() {
   round mine;
+  mine.deadline = clock::now() + options_.barrier_timeout;
   {
     std::lock_guard guard{mutex_};
     mine.waiting.swap(asking_);
@@ -175,24 +175,27 @@ void watch::serve_barriers() {
 }
 
 void watch::check_barriers() {
-  std::vector<std::function<void(bool)>> reached;
+  std::vector<std::pair<std::function<void(bool)>, bool>> over;
+  const auto now = clock::now();
   {
     std::lock_guard guard{mutex_};
     std::erase_if(reading_, [&](round& r) {
-      if (!options_.reached(r.ends))
+      const bool reached = options_.reached(r.ends);
+      if (!reached && now < r.deadline)
         return false;
-      reached.insert(reached.end(), r.waiting.begin(), r.waiting.end());
+      for (auto& done : r.waiting)
+        over.emplace_back(std::move(done), reached);
       return true;
     });
   }
-  for (const auto& done : reached)
-    done(true);
+  for (const auto& [done, reached] : over)
+    done(reached);
 }
 
 void watch::look_at_brokers() {
   const auto info = options_.ask.describe_used(options_.session_timeout / 2);
   if (!info)
-    return;
+    return gone_.unknown();
   note_contact();
   std::vector<std::int32_t> leaders;
   for (const auto& p : options_.partitions) {
@@ -201,10 +204,9 @@ void watch::look_at_brokers() {
     if (topic != nullptr && n < topic->partitions.size())
       leaders.push_back(topic->partitions[n].leader);
   }
-  const auto now = clock::now();
   if (leaders.size() == options_.partitions.size())
-    seen_whole_ = now;
-  else if (!lost_ && now - seen_whole_ > options_.session_timeout) {
+    gone_.gone();
+  else if (gone_.seen(clock::now()) > options_.session_timeout && !lost_) {
     lost_ = true;
     options_.on_lost("the ledger's topics are not there any more");
   }
@@ -221,16 +223,18 @@ void watch::compare_if_due() {
   compared_ = clock::now();
   auto differs = compare(options_.with, options_.remembered(), options_.session_timeout / 2);
   if (!differs) {
+    shorter_.unknown();
     if (suspected)
       suspected_ = true; // Again with the next beat: the new leader is not ready.
     return;
   }
   note_contact();
   if (!differs->shorter)
-    seen_long_ = clock::now();
+    shorter_.gone();
   else
     suspected_ = true;
-  if (!differs->differs && clock::now() - seen_long_ < show_all_within)
+  const auto short_for = differs->shorter ? shorter_.seen(clock::now()) : clock::duration{};
+  if (!differs->differs && short_for < show_all_within)
     return;
   lost_ = true;
   options_.on_lost(differs->differs ? *differs->differs : *differs->shorter);

@@ -38,6 +38,32 @@ result<comparison, error> compare(const cluster& with,
                                   const std::vector<remembered_record>& records,
                                   std::chrono::milliseconds timeout);
 
+/// For how long something was seen, by answers that follow each other: the time in which nobody
+/// answered does not count. One thread.
+class seen_time {
+public:
+  using clock = std::chrono::steady_clock;
+
+  /// It was seen. For how long now.
+  clock::duration seen(clock::time_point now) {
+    if (last_)
+      total_ += now - *last_;
+    last_ = now;
+    return total_;
+  }
+  /// It was not.
+  void gone() {
+    total_ = {};
+    last_.reset();
+  }
+  /// Nobody answered.
+  void unknown() { last_.reset(); }
+
+private:
+  clock::duration total_{};
+  std::optional<clock::time_point> last_;
+};
+
 /// Asks the brokers, on a thread of its own: whether they are there, who leads what, where the
 /// partitions end, and whether the records that were read are still the same.
 class watch {
@@ -54,6 +80,8 @@ public:
     /// The partitions are not what they were. At most once.
     std::function<void(const std::string& why)> on_lost;
     std::function<void(int level, std::string_view line)> log;
+    /// A barrier that is not reached after so long ends with false.
+    std::chrono::milliseconds barrier_timeout{10'000};
   };
   explicit watch(options with);
   /// Barriers that wait end with false.
@@ -61,7 +89,8 @@ public:
   watch(const watch&) = delete;
   watch& operator=(const watch&) = delete;
 
-  /// Any thread. `done` is called on this object's thread or on that of check_barriers().
+  /// Any thread. `done` is told whether everything was read in time; it is called on this object's
+  /// thread or on that of check_barriers().
   void barrier(std::function<void(bool)> done);
   /// Ends the barriers that were reached. Call it after something was read.
   void check_barriers();
@@ -76,6 +105,7 @@ private:
   using clock = std::chrono::steady_clock;
   struct round {
     std::vector<std::int64_t> ends;
+    clock::time_point deadline;
     std::vector<std::function<void(bool)>> waiting;
   };
 
@@ -92,7 +122,8 @@ private:
 
   // The thread's own.
   std::vector<std::int32_t> leaders_;
-  clock::time_point compared_, seen_whole_, seen_long_;
+  clock::time_point compared_;
+  seen_time gone_, shorter_; // The topics, and what is at their ends.
   bool lost_ = false;
 
   std::mutex mutex_; ///< Guards what follows.

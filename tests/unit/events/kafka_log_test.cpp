@@ -1,3 +1,4 @@
+#include "events/log/kafka/topics.hpp"
 #include "events/log/kafka_record.hpp"
 #include "tests/support/kafka_broker.hpp"
 #include "tests/support/kafka_ledger.hpp"
@@ -221,6 +222,70 @@ TEST_F(kafka_log_on_mock, shares_barriers) {
   EXPECT_EQ(log_->read_stream(stream_id{session_name(1)}, 1, 10)->size(), 1u);
 }
 
+// Goal: a barrier ends in time although what is to be read does not come.
+TEST_F(kafka_log_on_mock, barriers_end_in_time) {
+  log_.reset();
+  auto with = options();
+  with.append_timeout = milliseconds{300};
+  log_ = open_kafka(with);
+  stream_maker a{session_name(1), epoch_};
+  for (int i = 0; i < 100; ++i) // Fetches fail, questions for the ends do not.
+    push_errors(fetch, RD_KAFKA_RESP_ERR_NOT_LEADER_FOR_PARTITION);
+  write_raw({a.next("1")});
+  std::promise<bool> told;
+  auto answer = told.get_future();
+  log_->barrier([&](bool reached) { told.set_value(reached); });
+  ASSERT_EQ(answer.wait_for(std::chrono::seconds{3}), std::future_status::ready);
+  EXPECT_FALSE(answer.get());
+}
+
+// Goal: in structured mode a record is one JSON object, with the payload's bytes as they are, and
+// is read by everybody.
+TEST_F(kafka_log_on_mock, writes_structured_events) {
+  log_.reset();
+  auto with = options();
+  with.mode = kafka::content_mode::structured;
+  log_ = open_kafka(with);
+  stream_maker a{session_name(1), epoch_};
+  const auto event = a.next("1.50");
+  EXPECT_EQ(append_one(*log_, {event}).outcome, append_outcome::accepted);
+  auto reader = kafka::consumer::open({mock_.address()});
+  ASSERT_TRUE(reader);
+  ASSERT_TRUE((*reader)->assign({{{"t.runs", 0}, 0}}));
+  std::string last;
+  std::vector<kafka::header_view> headers;
+  for (auto m = (*reader)->poll(std::chrono::seconds{5}); m && !m.is_end();
+       m = (*reader)->poll(std::chrono::seconds{5}))
+    if (m.is_record())
+      last = m.content(headers).value.value_or("");
+  EXPECT_TRUE(last.ends_with(R"(,"data":{"n":1.50}})")) << last;
+  temp_folder other;
+  auto anew = open_kafka(mock_options(mock_.address(), "t", one_topic, other.path()));
+  EXPECT_EQ(anew->read_stream(stream_id{session_name(1)}, 1, 10)->front()->event.eventhash,
+            event->event.eventhash);
+}
+
+// Goal: a topic of which this node has read records is never made anew in the same cluster.
+TEST(kafka_log_start, a_deleted_topic_is_not_made_again) {
+  kafka_mock mock;
+  auto asker = kafka::consumer::open({mock.address()});
+  ASSERT_TRUE(asker);
+  const auto cluster = (*asker)->cluster_id(std::chrono::seconds{10});
+  ASSERT_TRUE(cluster);
+  kafka::topic_wishes wishes;
+  wishes.prefix = "t";
+  wishes.known = {"runs", "blobs"};
+  wishes.known_cluster = *cluster;
+  const auto refused = kafka::prepare_topics({mock.address()}, wishes);
+  ASSERT_FALSE(refused);
+  EXPECT_TRUE(refused.error().starts_with("of t.runs, t.blobs this node has read records"))
+      << refused.error();
+  wishes.known_cluster = "another";
+  const auto made = kafka::prepare_topics({mock.address()}, wishes, milliseconds{500});
+  ASSERT_FALSE(made) << "the mock cannot make topics";
+  EXPECT_EQ(made.error().find("this node has read"), std::string::npos) << made.error();
+}
+
 // Goal: a cluster that is not there is said at the start, in a sentence.
 TEST(kafka_log_start, says_that_no_broker_answers) {
   temp_folder folder;
@@ -235,6 +300,8 @@ TEST(kafka_log_start, says_that_no_broker_answers) {
 TEST(kafka_log_start, keeps_what_its_promises_rest_on) {
   EXPECT_TRUE(kafka::forbidden_property("acks"));
   EXPECT_TRUE(kafka::forbidden_property("message.timeout.ms"));
+  EXPECT_TRUE(kafka::forbidden_property("check.crcs"));
+  EXPECT_TRUE(kafka::forbidden_property("allow.auto.create.topics"));
   EXPECT_FALSE(kafka::forbidden_property("sasl.password"));
 }
 
