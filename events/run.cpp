@@ -24,6 +24,16 @@ cancelled end_of_cancelled(const state& s) {
   return {{}, 0, s.attempt, s.cancel_reason};
 }
 
+/// An attempt that was lost is made again at once; the next ones that are lost without a step done
+/// in between wait longer and longer: a worker that gives back whatever it gets costs little.
+std::int64_t pause_after_loss_ms(std::int64_t losses) {
+  constexpr std::int64_t first_ms = 100, most_ms = 10'000;
+  constexpr std::int64_t doublings_max = 10;
+  if (losses <= 1)
+    return 0;
+  return std::min(most_ms, first_ms << std::min(losses - 2, doublings_max));
+}
+
 /// Ends the attempt: the next one follows after a back-off, or the run ends.
 outcome after_failed_attempt(const state& s, const command& c, const end_attempt& e) {
   outcome out;
@@ -38,7 +48,8 @@ outcome after_failed_attempt(const state& s, const command& c, const end_attempt
     out.effects = {stop{}, announce_end{}};
     return out;
   }
-  auto delay = e.counted ? backoff_ms(s.retry, failures, c.random) : 0;
+  auto delay =
+      e.counted ? backoff_ms(s.retry, failures, c.random) : pause_after_loss_ms(s.losses + 1);
   out.facts.emplace_back(attempt_failed{s.attempt, e.error, e.counted, s.attempt + 1, delay,
                                         c.now + milliseconds{delay}});
   out.effects = {stop{}, requeue{}};
@@ -346,6 +357,7 @@ struct applier {
   void operator()(const attempt_failed& e) {
     s.at = phase::backing_off;
     s.failures += e.counted ? 1 : 0;
+    s.losses = e.counted ? 0 : s.losses + 1;
     s.backoff_due = e.due;
     s.error = e.error;
   }
@@ -370,6 +382,7 @@ struct applier {
     one.output = e.output;
     one.due.reset();
     ++s.steps_completed;
+    s.losses = 0;
     remember(s, e.frame);
   }
   void operator()(const step_retrying& e) {

@@ -1,12 +1,12 @@
 #pragma once
 
 #include "events/fields.hpp"
+#include "events/frame_ids.hpp"
 #include "events/recipe.hpp"
 #include "events/result.hpp"
 
 #include <cstdint>
 #include <map>
-#include <set>
 #include <string>
 #include <variant>
 #include <vector>
@@ -394,8 +394,9 @@ struct state {
   worker_id worker;
   std::int64_t attempt = 0;
   std::int64_t failures = 0; ///< Attempts that count.
+  std::int64_t losses = 0;   ///< Those that do not, one after the other and without a step done.
   std::map<std::string, step, std::less<>> steps;
-  std::set<std::string, std::less<>> frames; ///< Frame ids that took effect.
+  frame_ids frames; ///< That took effect.
   std::int64_t steps_completed = 0, tokens_in = 0, tokens_out = 0, artifact_count = 0;
   micro_usd cost{0};
   std::optional<timestamp> started_at, finished_at;
