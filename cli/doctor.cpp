@@ -1,4 +1,5 @@
 #include "cli/doctor_checks.hpp"
+#include "cli/kafka_access.hpp"
 #include "cli/output.hpp"
 #include "cli/settings.hpp"
 #include "cli/verb.hpp"
@@ -73,6 +74,7 @@ std::string as_text(const std::vector<finding>& findings) {
 struct doctor_options : client_options {
   bool ready = false;
   std::string brokers, prefix;
+  kafka_access kafka;
 };
 
 int examine(const doctor_options& asked) {
@@ -88,10 +90,11 @@ int examine(const doctor_options& asked) {
                       check_bubblewrap(), check_user_namespaces(), check_seccomp(), check_cgroups(),
                       check_file_limit(), check_sqlite(), check_clock()})
     findings.push_back(found);
-  if (const auto brokers = or_variable(asked.brokers, "RUNLEDGER_KAFKA_BROKERS", "");
-      !brokers.empty())
-    findings.push_back(check_kafka(
-        brokers, or_variable(asked.prefix, "RUNLEDGER_KAFKA_TOPIC_PREFIX", "runledger")));
+  const auto known = kafka_settings_of(asked.kafka);
+  const auto& brokers = asked.brokers.empty() ? known.brokers : asked.brokers;
+  if (!brokers.empty())
+    findings.push_back(check_kafka({brokers, known.properties, {}},
+                                   asked.prefix.empty() ? known.topic_prefix : asked.prefix));
   const bool healthy = std::none_of(findings.begin(), findings.end(),
                                     [](const finding& one) { return one.state == health::fail; });
   print(asked.json ? as_json(findings, healthy) : as_text(findings));
@@ -107,9 +110,10 @@ void add_doctor(CLI::App& app, command& chosen) {
                "Check this machine and the server; exit 1 if something fails", asked, examine);
   verb.add_flag("--ready", asked->ready, "Ask the server alone; exit 1 unless it is ready");
   verb.add_option("--kafka.brokers", asked->brokers,
-                  "Look at the ledger's topics there (else RUNLEDGER_KAFKA_BROKERS)");
+                  "Look at the ledger's topics there (else the settings')");
   verb.add_option("--kafka.topic-prefix", asked->prefix,
-                  "First part of their names (else RUNLEDGER_KAFKA_TOPIC_PREFIX, else runledger)");
+                  "First part of their names (else the settings', else runledger)");
+  add_kafka_access(verb, asked->kafka);
   verb.footer("Example:\n  runledger doctor --data /var/lib/runledger");
 }
 

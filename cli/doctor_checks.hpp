@@ -1,5 +1,7 @@
 #pragma once
 
+#include "events/log/kafka/client.hpp"
+
 #include <cstdint>
 #include <filesystem>
 #include <string>
@@ -38,6 +40,6 @@ finding check_file_limit();
 finding check_sqlite();
 finding check_clock();
 /// The brokers answer, and the ledger's topics keep what they acknowledge on more than one disk.
-finding check_kafka(const std::string& brokers, const std::string& prefix);
+finding check_kafka(const kafka::cluster& with, const std::string& prefix);
 
 } // namespace runledger::cli

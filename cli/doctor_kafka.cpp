@@ -5,12 +5,12 @@
 
 namespace runledger::cli {
 
-finding check_kafka(const std::string& brokers, const std::string& prefix) {
+finding check_kafka(const kafka::cluster& with, const std::string& prefix) {
   kafka::topic_wishes wishes;
   wishes.prefix = prefix;
   wishes.blobs = false;
   wishes.read_only = true;
-  const auto topics = kafka::prepare_topics({brokers}, wishes, std::chrono::seconds{10});
+  const auto topics = kafka::prepare_topics(with, wishes, std::chrono::seconds{10});
   if (!topics)
     return {"kafka", health::fail, topics.error(), ""};
   for (const auto& warning : topics->warnings)

@@ -1,8 +1,10 @@
 #include "cli/kafka_ledger.hpp"
 
 #include "events/log/kafka/topic_blob_store.hpp"
+#include "events/log/replica_log.hpp"
 
 #include <algorithm>
+#include <filesystem>
 #include <fmt/format.h>
 #include <iterator>
 #include <spdlog/spdlog.h>
@@ -31,6 +33,10 @@ void sample(std::string& out, std::string_view name, std::string_view help, std:
 
 } // namespace
 
+std::string blobs_folder(const std::string& data) {
+  return data + "/topic-blobs";
+}
+
 kafka::cluster cluster_from(const kafka_settings& s) {
   return {s.brokers, s.properties, log_line};
 }
@@ -46,12 +52,31 @@ std::vector<topic_size> ledger_topics(const kafka::topic_report& report) {
 
 namespace {
 
-kafka::topic_report prepare(const settings& s) {
+/// What this node has read is never made anew.
+void note_known_topics(kafka::topic_wishes& wishes, const std::string& data) {
+  std::error_code ignored;
+  if (std::filesystem::exists(data + "/replica.db", ignored))
+    if (auto facts = replica_facts_of(data + "/replica.db");
+        facts && facts->prefix == wishes.prefix) {
+      wishes.known_cluster = facts->cluster;
+      wishes.known = std::move(facts->read);
+    }
+  const auto blobs = kafka::topic_blob_store::source_of(blobs_folder(data));
+  if (!blobs || blobs->topic != wishes.prefix + ".blobs")
+    return;
+  if (wishes.known_cluster.empty())
+    wishes.known_cluster = blobs->cluster;
+  if (wishes.known_cluster == blobs->cluster)
+    wishes.known.push_back("blobs");
+}
+
+kafka::topic_report prepare(const settings& s, const std::string& data) {
   kafka::topic_wishes wishes;
   wishes.prefix = s.kafka.topic_prefix;
   wishes.partitions = s.kafka.partitions;
   wishes.replication = s.kafka.replication;
   wishes.blobs = s.blobs_dir.empty();
+  note_known_topics(wishes, data);
   auto topics = kafka::prepare_topics(cluster_from(s.kafka), wishes);
   if (!topics)
     throw std::runtime_error(topics.error());
@@ -68,7 +93,7 @@ std::unique_ptr<blob_store> open_blobs(const settings& s, const kafka::ledger_to
   with.with = cluster_from(s.kafka);
   with.topic = topic.name;
   with.partitions = topic.partitions;
-  with.folder = data + "/blobs";
+  with.folder = blobs_folder(data);
   with.log = log_line;
   auto blobs = kafka::topic_blob_store::open(std::move(with));
   if (!blobs)
@@ -79,13 +104,15 @@ std::unique_ptr<blob_store> open_blobs(const settings& s, const kafka::ledger_to
 } // namespace
 
 kafka_ledger open_kafka_ledger(const settings& s, const std::string& data) {
-  const auto topics = prepare(s);
+  const auto topics = prepare(s, data);
   kafka_log_options with;
   with.cluster = cluster_from(s.kafka);
   with.prefix = s.kafka.topic_prefix;
   with.topics = ledger_topics(topics);
   with.replica_file = data + "/replica.db";
   with.session_timeout = std::chrono::milliseconds{s.kafka.session_timeout_ms};
+  if (s.kafka.structured)
+    with.mode = kafka::content_mode::structured;
   with.log = log_line;
   auto log = kafka_log::open(std::move(with));
   if (!log)

@@ -10,6 +10,9 @@
 
 namespace runledger::cli {
 
+/// A node's copies of what the blobs' topic has, below its data folder.
+std::string blobs_folder(const std::string& data);
+
 /// How the settings' cluster is reached. `librdkafka` logs through spdlog.
 kafka::cluster cluster_from(const kafka_settings& s);
 

@@ -4,6 +4,7 @@
 #include "cli/output_file.hpp"
 #include "events/log/file_blob_store.hpp"
 #include "events/log/private_copy.hpp"
+#include "events/log/replica_log.hpp"
 #include "events/log/sqlite_log.hpp"
 
 #include <CLI/CLI.hpp>
@@ -60,7 +61,8 @@ std::unique_ptr<event_log> open_file(const std::string& path) {
 }
 
 /// BROKERS or BROKERS/PREFIX: reads the topics to their end into a file that is gone at the end.
-std::unique_ptr<event_log> open_topics(std::string named, const private_copy& into) {
+std::unique_ptr<event_log> open_topics(std::string named, const private_copy& into,
+                                       const kafka_access& access) {
   remove_copy_at_signals();
   kafka_log_options with;
   kafka::topic_wishes wishes;
@@ -71,6 +73,7 @@ std::unique_ptr<event_log> open_topics(std::string named, const private_copy& in
   wishes.read_only = true;
   wishes.blobs = false;
   with.cluster.brokers = named;
+  with.cluster.properties = kafka_settings_of(access).properties;
   auto topics = kafka::prepare_topics(with.cluster, wishes, std::chrono::seconds{10});
   if (!topics)
     throw command_failure{exit_wrong, topics.error()};
@@ -85,6 +88,20 @@ std::unique_ptr<event_log> open_topics(std::string named, const private_copy& in
   return *std::move(log);
 }
 
+/// A node's copy of a ledger in Kafka, where the folder has no ledger of its own.
+bool holds_replica(const std::string& folder) {
+  std::error_code ignored;
+  return !fs::exists(folder + "/ledger.db", ignored) && fs::exists(folder + "/replica.db", ignored);
+}
+
+std::unique_ptr<event_log> open_replica(const std::string& path) {
+  remove_copy_at_signals();
+  auto log = replica_log::open(path);
+  if (!log)
+    throw command_failure{exit_wrong, log.error()};
+  return *std::move(log);
+}
+
 /// A folder without a ledger is told apart from a ledger that cannot be read.
 void expect_ledger_in(const std::string& folder) {
   std::error_code ec;
@@ -93,8 +110,11 @@ void expect_ledger_in(const std::string& folder) {
         exit_wrong,
         fmt::format("the data folder {} {}: name it with --data, or a ledger with --ledger", folder,
                     fs::exists(folder, ec) ? "is no folder" : "is not there")};
-  if (!fs::exists(folder + "/ledger.db", ec) && !ec)
-    throw command_failure{exit_wrong, fmt::format("{} holds no ledger (ledger.db)", folder)};
+  if (!fs::exists(folder + "/ledger.db", ec) && !ec && !holds_replica(folder))
+    throw command_failure{exit_wrong,
+                          fmt::format("{} holds no ledger (ledger.db, or replica.db of a node with"
+                                      " its ledger in Kafka)",
+                                      folder)};
 }
 
 /// The folder of blobs beside what is read; nothing where there is none.
@@ -117,6 +137,7 @@ void add_offline_options(CLI::App& app, offline_options& options) {
   app.add_option("--ledger", options.ledger,
                  "The ledger, where it is not the folder's: sqlite:FILE or kafka:BROKERS[/PREFIX]");
   app.add_flag("--json", options.json, "Print JSON");
+  add_kafka_access(app, options.kafka);
 }
 
 std::string data_folder_of(const offline_options& options) {
@@ -131,7 +152,11 @@ std::string data_folder_of(const offline_options& options) {
 offline_ledger::offline_ledger(const offline_options& options) {
   const std::string_view named = options.ledger;
   data_ = data_folder_of(options);
-  if (named.empty()) {
+  if (named.empty() && holds_replica(data_)) {
+    name_ = data_ + "/replica.db";
+    log_ = open_replica(name_);
+    blobs_ = blobs_in(blobs_folder(data_));
+  } else if (named.empty()) {
     name_ = data_ + "/ledger.db";
     log_ = open_file(name_);
     blobs_ = blobs_in(data_ + "/blobs");
@@ -146,9 +171,9 @@ offline_ledger::offline_ledger(const offline_options& options) {
     if (!place)
       throw command_failure{exit_wrong, place.error()};
     copy_ = *std::move(place);
-    log_ = open_topics(name_, *copy_);
+    log_ = open_topics(name_, *copy_, options.kafka);
     if (!data_.empty())
-      blobs_ = blobs_in(data_ + "/blobs");
+      blobs_ = blobs_in(blobs_folder(data_));
   } else {
     throw command_failure{
         exit_wrong, fmt::format("--ledger {}: write sqlite:FILE or kafka:BROKERS", options.ledger)};

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "cli/command.hpp"
+#include "cli/kafka_access.hpp"
 #include "events/log/blob_store.hpp"
 #include "events/log/event_log.hpp"
 #include "events/log/private_copy.hpp"
@@ -16,9 +17,10 @@ struct offline_options {
   std::string
       ledger; ///< `sqlite:FILE` or `kafka:BROKERS[/PREFIX]`; wins over the folder's for the events.
   bool json = false;
+  kafka_access kafka; ///< With `kafka:`.
 };
 
-/// `--data`, `--ledger`, `--json`. `options` must outlive the parsing.
+/// `--data`, `--ledger`, `--json`, and how Kafka is reached. `options` must outlive the parsing.
 void add_offline_options(CLI::App& app, offline_options& options);
 
 /// The data folder that the options name, looked at but not opened: ends the command as

@@ -47,6 +47,7 @@ struct kafka_settings {
   std::string advertise; // Of a node among several; empty: this server has the ledger alone.
   std::string cluster_secret_file;
   std::uint32_t partitions, replication, session_timeout_ms;
+  bool structured;                               // CloudEvents' mode of what is written.
   std::map<std::string, std::string> properties; // Passed to librdkafka as they are.
 };
 

@@ -133,6 +133,9 @@ const key_spec specs[] = {
     {"kafka.cluster_secret_file", text, "", 0, 0, "",
      "File with the secret by which nodes know each other, the same on each",
      in<&settings::kafka, &kafka_settings::cluster_secret_file>},
+    {"kafka.structured", boolean, "false", 0, 0, "",
+     "Whether events are written as one JSON object each (CloudEvents' structured mode)",
+     in<&settings::kafka, &kafka_settings::structured>},
     {"kafka.properties.**", text, "", 0, 0, "", "Passed to librdkafka", property},
 
     {"sandbox.mode", choice, "required", 0, 0, "required|best_effort|none",

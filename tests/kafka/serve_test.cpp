@@ -39,9 +39,7 @@ server_options on_kafka(const std::string& data, const std::string& brokers,
 class node {
 public:
   node(const std::string& brokers, const std::string& prefix)
-      : server(on_kafka(folder / "data", brokers, prefix)) {
-    server.expect_other_views("they are made of topics, not of a file");
-  }
+      : server(on_kafka(folder / "data", brokers, prefix)) {}
   http_client client() const {
     return http_client{server.port(), key.empty() ? server.admin_key() : key};
   }

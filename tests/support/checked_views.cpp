@@ -1,5 +1,6 @@
 #include "tests/support/checked_views.hpp"
 
+#include "events/log/replica_log.hpp"
 #include "events/log/sqlite_log.hpp"
 #include "projections/compare.hpp"
 #include "tests/support/event_schemas.hpp"
@@ -9,6 +10,8 @@
 namespace runledger::test {
 
 namespace {
+
+using opened_log = result<std::unique_ptr<event_log>, std::string>;
 
 /// The first sound event that does not fit its schema; empty: none.
 std::string events_mismatch(const event_log& log) {
@@ -26,17 +29,34 @@ std::string events_mismatch(const event_log& log) {
   return {};
 }
 
+opened_log open_ledger(const std::string& data) {
+  sqlite_log_options options;
+  options.file = data + "/ledger.db";
+  options.read_only = true;
+  auto log = sqlite_log::open(std::move(options));
+  if (!log)
+    return log.error();
+  return opened_log{*std::move(log)};
+}
+
+/// What a node has read of its ledger in Kafka.
+opened_log open_replica(const std::string& data) {
+  auto log = replica_log::open(data + "/replica.db");
+  if (!log)
+    return log.error();
+  return opened_log{*std::move(log)};
+}
+
 } // namespace
 
 std::string views_difference(const std::string& data, bool ready) {
   const auto path = data + "/views.db";
-  for (const auto& file : {data + "/ledger.db", path})
+  const bool in_kafka = !std::filesystem::exists(data + "/ledger.db")
+                        && std::filesystem::exists(data + "/replica.db");
+  for (const auto& file : {data + (in_kafka ? "/replica.db" : "/ledger.db"), path})
     if (!std::filesystem::exists(file))
       return ready ? file + " is not there" : std::string{};
-  sqlite_log_options options;
-  options.file = data + "/ledger.db";
-  options.read_only = true;
-  const auto log = sqlite_log::open(std::move(options));
+  const auto log = in_kafka ? open_replica(data) : open_ledger(data);
   if (!log)
     return "the ledger cannot be read: " + log.error();
   if (auto mismatch = events_mismatch(**log); !mismatch.empty())
