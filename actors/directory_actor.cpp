@@ -75,6 +75,7 @@ public:
 
   void on_exit() override {
     vacating_.clear();
+    until_lost_.clear();
     releases_.clear();
     each_host([](auto& host) { host.stop_all(); });
   }
@@ -400,7 +401,7 @@ private:
   void hand_over(Host& host, const std::string& stream, std::optional<std::uint32_t> home,
                  Mail mail, Spawn spawn) {
     if (!home || !services_->partitions.holds(*home))
-      return turn_away({stream_id{stream}, home}, mail);
+      return turn_away({stream_id{stream}, home, services_->dispatcher}, mail);
     host.deliver(stream, *home, std::move(mail), spawn);
   }
 
@@ -605,6 +606,8 @@ private:
         known->second.until_done.push_back(ask.until_done);
       else if (p < services_->partitions.count() && services_->partitions.holds(p))
         vacate(p, ask.until_done);
+      else if (p < services_->partitions.count() && services_->partitions.is_leaving(p))
+        until_lost_[p].push_back(ask.until_done); // It was lost, and lose() is on its way.
     }
     if (!later.partitions.empty())
       releases_.push_back(std::move(later));
@@ -621,9 +624,11 @@ private:
     services_->partitions.give_up(partition);
     auto& going = vacating_[partition];
     going.until_done.push_back(std::move(until_done));
+    if (auto late = until_lost_.extract(partition))
+      going.until_done.insert(going.until_done.end(), late.mapped().begin(), late.mapped().end());
     each_host([&](auto& host) {
       going.actors += host.yield(partition, [&](const std::string& stream, auto& mail) {
-        turn_away({stream_id{stream}, partition}, mail);
+        turn_away({stream_id{stream}, partition, services_->dispatcher}, mail);
       });
     });
     places_.leave_partition(partition);
@@ -679,6 +684,7 @@ private:
     std::vector<pending_work> until_done;
   };
   std::map<std::uint32_t, leaving_partition> vacating_;
+  std::map<std::uint32_t, std::vector<pending_work>> until_lost_; // Of what the gateway gave up.
   std::multiset<std::uint32_t> taking_;
   std::vector<release_partitions> releases_; // Of what is just being taken.
   std::deque<std::pair<std::int64_t, stream_id>> idle_;

@@ -8,6 +8,7 @@
 #include <caf/typed_event_based_actor.hpp>
 
 #include <algorithm>
+#include <chrono>
 #include <list>
 #include <map>
 #include <unordered_map>
@@ -49,6 +50,15 @@ struct slot {
   bool occupied() const { return !serves.first.empty(); }
 };
 
+/// A run of a queue.
+struct remote_run {
+  stream_id queue;
+  session_id session;
+};
+
+/// A queue that is not held here is asked for after so long.
+constexpr std::chrono::milliseconds ask_queues_after{1000};
+
 class dispatcher final : public dispatcher_actor::base {
 public:
   dispatcher(caf::actor_config& cfg, services_ptr s)
@@ -68,6 +78,8 @@ public:
             [this](const recovery_begins&) { ++recoveries_; },
             [this](const recovery_over&) { begin(); },
             [this](const drop_what_is_not_held&) { drop_what_left(); },
+            [this](queue_elsewhere& e) { wait_for_queue(std::move(e.run)); },
+            [this](tick_atom) { ask_queues_again(); },
             [this](drain_slots& ask) { drain(std::move(ask)); }};
   }
 
@@ -150,17 +162,38 @@ private:
     if (!entry.counted)
       caf::anon_send(services_->directory,
                      runs_waiting{entry.workspace, entry.session, {entry.run}});
-    auto stream = queue_stream_of(entry.workspace, known.how->queue);
-    remote_.insert_or_assign(entry.run.value, stream);
+    hand_to_queue(
+        std::make_shared<queued_run>(queued_run{std::move(entry), known.how, known.slug}));
+  }
+
+  void hand_to_queue(queued_run_ptr run) {
+    auto stream = queue_stream_of(run->entry.workspace, run->how->queue);
+    remote_.insert_or_assign(run->entry.run.value, remote_run{stream, run->entry.session});
     queue_message mail;
-    mail.body = std::make_shared<queued_run>(queued_run{std::move(entry), known.how, known.slug});
+    mail.body = std::move(run);
     caf::anon_send(services_->directory, to_queue{std::move(stream), std::move(mail)});
   }
 
+  /// It came back: no process here has its queue.
+  void wait_for_queue(queued_run_ptr run) {
+    if (!remote_.contains(run->entry.run.value) || has_left(run->entry.session))
+      return; // It ended meanwhile, or is another process's.
+    homeless_.push_back(std::move(run));
+    if (homeless_.size() == 1)
+      delayed_send(this, ask_queues_after, tick_atom_v);
+  }
+
+  void ask_queues_again() {
+    for (auto& run : std::exchange(homeless_, {}))
+      if (!draining_)
+        hand_to_queue(std::move(run));
+  }
+
   void forget(const run_id& run) {
+    std::erase_if(homeless_, [&](const auto& one) { return one->entry.run == run; });
     if (auto remote = remote_.find(run.value); remote != remote_.end()) {
       caf::anon_send(services_->directory,
-                     to_queue{std::move(remote->second), queue_message{forget_run{run}}});
+                     to_queue{std::move(remote->second.queue), queue_message{forget_run{run}}});
       remote_.erase(remote);
     }
     if (auto held = std::ranges::find(recovered_, run, &dispatch_entry::run);
@@ -181,20 +214,24 @@ private:
     runs_.erase(known);
   }
 
+  bool has_left(const session_id& session) const {
+    const auto& mine = services_->partitions;
+    const auto home = mine.home_of(stream_of(session), session.value);
+    return !home || !mine.holds(*home);
+  }
+
   /// Runs of partitions that other processes have now.
   void drop_what_left() {
-    auto has_left = [this](const dispatch_entry& e) {
-      const auto& mine = services_->partitions;
-      auto home = mine.home_of(stream_of(e.session), e.session.value);
-      return !home || !mine.holds(*home);
-    };
     std::vector<run_id> gone;
     for (const auto& e : recovered_)
-      if (has_left(e))
+      if (has_left(e.session))
         gone.push_back(e.run);
     for (auto& [run, p] : runs_)
-      if (p.slot ? p.next && has_left(*p.next) : has_left(p.at->entry))
+      if (p.slot ? p.next && has_left(p.next->session) : has_left(p.at->entry.session))
         gone.push_back(run_id{run});
+    // Their queues are not told: the next holder of the session says the same run to them.
+    std::erase_if(remote_, [this](const auto& one) { return has_left(one.second.session); });
+    std::erase_if(homeless_, [this](const auto& one) { return has_left(one->entry.session); });
     for (const auto& run : gone)
       forget(run);
   }
@@ -419,7 +456,8 @@ private:
   services_ptr services_;
   std::map<std::string, workspace_queue> queues_;
   std::unordered_map<std::string, place> runs_;
-  std::unordered_map<std::string, stream_id> remote_; // Runs, until they end, and their queues.
+  std::unordered_map<std::string, remote_run> remote_; // Runs, until they end.
+  std::list<queued_run_ptr> homeless_;                 // Among them: whose queue is not held here.
   std::vector<slot> slots_;
   std::map<version_key, known_recipe> recipes_;
   std::string last_served_;

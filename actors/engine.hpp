@@ -109,9 +109,14 @@ struct agent_answer {
 /// queue's actor needs it.
 class worker_link {
 public:
+  /// A worker for which more than this waits does not read, and is cut off.
+  static constexpr std::size_t undelivered_max = std::size_t{64} << 20;
+
   virtual ~worker_link() = default;
   /// Whole lines for the worker (actors/harness/worker_protocol.hpp).
   virtual void deliver(std::string lines) = 0;
+  /// Bytes of them that are still here.
+  virtual std::size_t undelivered() const = 0;
   /// Nothing more comes; the connection is to be closed.
   virtual void close(std::string reason) = 0;
 };

@@ -32,6 +32,9 @@ result<harness::blob_descriptor, failure> write_file(const blob_ref& ref, const 
                                                      const std::string& work_dir,
                                                      std::string pointer) {
   const auto json = blobs.get(ref.id);
+  if (!json && json.error() == blob_errc::unavailable) // Late, or out of reach: it is not lost.
+    return failure{"blob_unavailable", "The content of `" + pointer + "`, sha256:" + to_hex(ref.id)
+                                           + ", cannot be had from the blob store now."};
   if (!json)
     return failure{"ledger_corrupt", "The content of `" + pointer + "`, sha256:" + to_hex(ref.id)
                                          + ", cannot be read from the blob store."};

@@ -14,7 +14,8 @@ namespace runledger {
 /// A session's timeline as a harness gets it, straight from the ledger (it works with the views
 /// absent). Items of `run` before its latest checkpoint are left out, `log` and `usage` always.
 /// Members over 256 KiB become files in `work_dir`. The error is the attempt's failure:
-/// `ledger_corrupt` where the ledger or the blob store cannot give something,
+/// `ledger_corrupt` where the ledger or the blob store cannot give something, `blob_unavailable`
+/// where the blob store cannot give it now (which is no fault of the attempt),
 /// `work_folder_unwritable` where a file cannot be written; never an item without its content.
 result<std::vector<harness::history_item>, failure>
 read_history(const event_log& log, const blob_store& blobs, const session_id& session,

@@ -334,13 +334,18 @@ struct drop_what_is_not_held {};
 struct drain_slots {
   std::shared_ptr<std::promise<void>> over;
 };
+/// A run was handed to its queue, whose partition is not held here: it waits until it is.
+struct queue_elsewhere {
+  queued_run_ptr run;
+};
 /// The DISPATCHER. First in first out per workspace, workspaces in turn; knows the slots.
 using dispatcher_actor =
     caf::typed_actor<caf::reacts_to<dispatch_entry>, caf::reacts_to<slot_released>,
                      caf::reacts_to<slot_ready>, caf::reacts_to<slot_tainted>,
                      caf::reacts_to<slot_empty>, caf::reacts_to<forget_run>,
                      caf::reacts_to<recovery_begins>, caf::reacts_to<recovery_over>,
-                     caf::reacts_to<drop_what_is_not_held>, caf::reacts_to<drain_slots>>;
+                     caf::reacts_to<drop_what_is_not_held>, caf::reacts_to<drain_slots>,
+                     caf::reacts_to<queue_elsewhere>, caf::reacts_to<tick_atom>>;
 
 /// Tells the dispatcher when the last of those is gone that it was given to.
 struct recovery_under_way {
@@ -585,6 +590,7 @@ using timer_wheel_actor =
 /// Takes artifacts over, away from the actors' thread.
 struct take_artifact_mail {
   std::string work_dir;
+  bool uploaded = false; ///< The content is in the blob store already.
   std::int64_t attempt = 0;
   frame_ptr frame;
   run_actor by;
@@ -632,6 +638,7 @@ CAF_ALLOW_UNSAFE_MESSAGE_TYPE(runledger::to_session)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(runledger::to_run)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(runledger::queue_message)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(runledger::to_queue)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(runledger::queue_elsewhere)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(runledger::to_agent)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(runledger::to_workspace)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(runledger::to_audit)

@@ -17,6 +17,8 @@ namespace {
 
 constexpr std::int64_t ticks_per_lease = 4;
 constexpr std::size_t early_max = 10'000; // Frames of a run that is not back yet.
+/// What may wait for a worker once another run begins there; the rest is for what follows.
+constexpr std::size_t waiting_for_worker_max = worker_link::undelivered_max / 4 * 3;
 
 /// A command for the queue's own stream, with what its effects need.
 struct queue_order {
@@ -50,7 +52,11 @@ public:
                                     [&](finish_run& ask) { on(ask); }, [](auto&) {}},
                          mail.body);
             },
-            [this](const append_done& done) { on_append_done(done); },
+            [this](const append_done& done) {
+              on_append_done(done);
+              for (auto& word : std::exchange(undecided_, {}))
+                on(word);
+            },
             [this](tick_atom, std::uint64_t) { tick(); },
             [this](queue_message& mail) {
               std::visit([&](auto& body) { on(body); }, mail.body);
@@ -67,6 +73,7 @@ public:
     members_.clear();
     leases_.clear();
     waiting_.clear();
+    undecided_.clear();
     drop_mail();
   }
 
@@ -183,10 +190,15 @@ private:
     const auto* lease = find_lease(ask.run, ask.grant);
     if (lease == nullptr)
       return tell_gone(ask.by, ask.attempt, lease_lost());
+    auto& worker = members_[lease->worker.value];
+    if (crowded(worker, ask.lines.size())) {
+      tell_gone(ask.by, ask.attempt,
+                {"worker_busy", "The worker has not read what it was sent before."});
+      return order(queue::release{ask.run, lease->epoch, "returned"});
+    }
     auto& here = leases_[ask.run.value];
     here.by = ask.by;
     here.begun = true;
-    auto& worker = members_[lease->worker.value];
     worker.holds.insert(ask.run.value);
     harness::granted_lease granted;
     granted.lease = {ask.run.value, lease->epoch};
@@ -195,6 +207,12 @@ private:
     granted.drain_ms = ask.how->drain_ms;
     granted.environment = std::move(ask.environment);
     deliver(worker, harness::lease_granted_line(granted) + ask.lines);
+  }
+
+  /// Several long beginnings at once would look as if the worker did not read. A single one always
+  /// finds room (remote_beginning_max).
+  static bool crowded(const member& worker, std::size_t bytes) {
+    return worker.link && worker.link->undelivered() + bytes > waiting_for_worker_max;
   }
 
   void on(write_lines& ask) {
@@ -299,10 +317,26 @@ private:
 
   void on(worker_said& e) {
     auto found = members_.find(e.worker.value);
-    if (found == members_.end() || found->second.link != e.by || !e.by)
+    if (broken_ || found == members_.end() || found->second.link != e.by || !e.by)
       return; // Of a connection that another one replaced.
     found->second.silent_ticks = 0;
+    if (!idle() && is_of_no_lease(e)) { // Unless what is at the ledger is refused.
+      undecided_.push_back(std::move(e));
+      return;
+    }
     std::visit([&](auto& word) { hear(e.worker, found->second, word); }, e.what.word);
+  }
+
+  bool is_of_no_lease(const worker_said& e) const {
+    const auto unknown = [&](const run_id& run, std::int64_t epoch) {
+      const auto* lease = queue::find(state_, run.value, epoch);
+      return lease == nullptr || lease->worker != e.worker;
+    };
+    return std::visit(
+        overloaded{[&](const worker_says::frames& w) { return unknown(w.run, w.lease_epoch); },
+                   [&](const worker_says::ended& w) { return unknown(w.run, w.lease_epoch); },
+                   [](const auto&) { return false; }},
+        e.what.word);
   }
 
   void hear(const worker_id&, member&, worker_says::sign_of_life&) {}
@@ -393,7 +427,7 @@ private:
   void granted(const queue::lease_granted& e, queued_run& run) {
     granting_.erase(e.run.value);
     services_->counters.queued_runs.fetch_sub(1, std::memory_order_relaxed);
-    services_->counters.running_runs.fetch_add(1, std::memory_order_relaxed);
+    count_running(+1);
     leases_[e.run.value] = {};
     run_mail mail;
     mail.workspace = run.entry.workspace;
@@ -433,7 +467,7 @@ private:
   /// What was said under this lease before counts; nothing does that comes now.
   template <class Fact>
   void over(const Fact& e, const failure& told) {
-    services_->counters.running_runs.fetch_sub(1, std::memory_order_relaxed);
+    count_running(-1);
     auto here = leases_.extract(e.run.value);
     if (!here.empty() && here.mapped().by && !told.empty())
       tell_gone(here.mapped().by, e.attempt, told);
@@ -464,9 +498,19 @@ private:
       ask.join->to(refusal_for(code, damage));
     for (auto& [id, one] : members_)
       one.ending = false; // Silence tells again.
-    if (std::holds_alternative<queue::release>(ask.command))
-      unreleased_.push_back(std::get<queue::release>(ask.command));
+    if (const auto* release = std::get_if<queue::release>(&ask.command)) {
+      unreleased_.push_back(*release);
+      drop_link_of(*release);
+    }
     keep_ticking();
+  }
+
+  /// When it comes back it hears what became of the lease, and nothing of it is passed on before.
+  void drop_link_of(const queue::release& wanted) {
+    auto lease = state_.leases.find(wanted.run.value);
+    if (lease != state_.leases.end() && lease->second.epoch == wanted.epoch)
+      if (auto one = members_.find(lease->second.worker.value); one != members_.end())
+        drop_link(one->second, "the ledger cannot be written");
   }
 
   static failure lease_lost() {
@@ -498,12 +542,13 @@ private:
     for (const auto& [run, lease] : state_.leases) {
       members_[lease.worker.value].taken.insert(run);
       leases_[run];
-      services_->counters.running_runs.fetch_add(1, std::memory_order_relaxed);
+      count_running(+1);
     }
     for (const auto& [run, lease] : std::map{state_.leases}) {
       auto known = fold_stream<run_traits>(services_->log, stream_of(run_id{run}));
       if (known && run::terminal(known->state.at)) // Its end was told to an earlier actor.
-        order(queue::release{run_id{run}, lease.epoch, "done"});
+        order(queue::release{run_id{run}, lease.epoch,
+                             known->state.at == run::phase::succeeded ? "done" : "cut_off"});
     }
     keep_ticking();
   }
@@ -548,10 +593,15 @@ private:
            || !unreleased_.empty();
   }
 
-  /// The next holder knows the leases, and their workers come back to it.
+  /// The next holder knows the leases, and their workers come back to it. Who waits is no fact of
+  /// the queue: it stands in line again where it lives.
   bool vacate() {
     for (auto& [id, one] : members_)
       drop_link(one, "the queue moves");
+    stop_counting();
+    waiting_.splice(waiting_.end(), postponed_);
+    for (auto& run : std::exchange(waiting_, {}))
+      caf::anon_send(services_->dispatcher, queue_elsewhere{std::move(run)});
     return true;
   }
 
@@ -566,10 +616,21 @@ private:
       quit();
   }
 
+  void stop_counting() {
+    services_->counters.queued_runs.fetch_sub(waiting_.size(), std::memory_order_relaxed);
+    places_.clear();
+    count_running(-running_);
+  }
+  void count_running(std::int64_t by) {
+    running_ += by;
+    services_->counters.running_runs.fetch_add(static_cast<std::uint64_t>(by),
+                                               std::memory_order_relaxed);
+  }
+
   /// The successor learns from the ledger what is leased; who waits is told to it, and a run whose
   /// attempt is under way tries again.
   void hand_over() {
-    places_.clear();
+    stop_counting();
     waiting_.splice(waiting_.end(), postponed_);
     for (auto& run : std::exchange(waiting_, {}))
       caf::anon_send(services_->directory, to_queue{stream_, queue_message{std::move(run)}});
@@ -599,7 +660,9 @@ private:
   members members_;
   std::unordered_map<std::string, held> leases_;
   std::vector<queue::release> unreleased_; // The ledger could not write them.
+  std::vector<worker_said> undecided_;     // Of leases that may be over, once the ledger has said.
   mutable event_origin origin_;
+  std::int64_t running_ = 0; // Leases, as they are counted.
   bool matching_ = false, ticking_ = false;
 };
 

@@ -3,6 +3,7 @@
 #include "actors/entity_shell.hpp"
 #include "actors/fork_source.hpp"
 #include "actors/history.hpp"
+#include "actors/run_beginning.hpp"
 #include "actors/run_frames.hpp"
 #include "actors/version_recipe.hpp"
 #include "events/fail_point.hpp"
@@ -108,13 +109,10 @@ private:
       return false;
     if (!frame.frame->id.empty() && state_.frames.contains(frame.frame->id))
       return false; // Known: it is acknowledged again, and nothing is read.
-    if (launched_->remote) {
-      take_uploaded(frame);
-      return true;
-    }
     importing_ = true;
     take_artifact_mail mail;
     mail.work_dir = launched_->work_dir;
+    mail.uploaded = launched_->remote; // Its worker has stored the content before it speaks of it.
     mail.attempt = frame.attempt;
     mail.frame = frame.frame;
     mail.by = caf::actor_cast<run_actor>(this);
@@ -122,19 +120,6 @@ private:
     mail.workspace = workspace_;
     caf::anon_send(services_->importer, std::move(mail));
     return true;
-  }
-
-  /// A remote worker has stored the file's content before it speaks of it.
-  void take_uploaded(const run_frame& frame) {
-    run_mail mail;
-    artifact_taken taken{frame.attempt, frame.frame, std::nullopt, {}};
-    auto id = digest_from_hex(frame.frame->digest.substr(frame.frame->digest.find(':') + 1));
-    if (id && (services_->blobs.path_of(*id) || services_->blobs.get(*id)))
-      taken.blob = blob_ref{*id, static_cast<std::uint64_t>(frame.frame->size)};
-    else
-      taken.problem = "The content of \"" + frame.frame->path + "\" was not uploaded before.";
-    mail.body = std::move(taken);
-    queue_mail(std::move(mail));
   }
 
   // -- decide ----------------------------------------------------------------------------------
@@ -320,9 +305,10 @@ private:
     return true;
   }
 
-  void end_attempt_later(failure error) {
+  void end_attempt_later(failure error, attempt_cost cost = attempt_cost::counted) {
     run_mail mail;
-    mail.body = attempt_gone{state_.attempt, std::move(error), true, false, false};
+    mail.body = attempt_gone{state_.attempt, std::move(error), cost != attempt_cost::none,
+                             cost == attempt_cost::final, false};
     caf::anon_send(caf::actor_cast<run_actor>(this), std::move(mail));
   }
 
@@ -416,10 +402,12 @@ private:
     begin.environment = std::move(environment_);
     auto problem = prepare_folders(begin, granted);
     launched_->work_dir = begin.work_dir;
-    if (problem.empty())
-      problem = write_run_start(begin, granted);
     if (!problem.empty())
       return end_attempt_later(std::move(problem));
+    auto text = write_run_start(begin, granted);
+    if (!text.problem.empty())
+      return end_attempt_later(std::move(text.problem), text.cost);
+    begin.lines = std::move(text.lines);
     caf::anon_send(granted.by, worker_mail{std::move(begin)});
   }
 
@@ -434,47 +422,12 @@ private:
     return made ? failure{} : failure{"work_folder_unwritable", made.error()};
   }
 
-  /// A failure: the history could not be read, or not be given to the harness.
-  failure write_run_start(begin_run& begin, const run_granted& granted) {
-    harness::run_start start;
-    start.run = id_.value;
-    start.session = session_.value;
-    start.attempt = static_cast<std::uint32_t>(state_.attempt);
-    start.agent_id = state_.agent.value;
-    start.agent_slug = granted.entry.fact->agent_slug;
-    start.agent_version = static_cast<std::uint32_t>(state_.agent_version);
-    start.workdir = begin.work_dir;
-    start.limits_json = limits_json(state_.limits);
-    auto prompt = as_frame_member(granted.entry.fact->prompt, services_->blobs, begin.work_dir,
-                                  "/input/prompt", start.blobs);
-    auto state = as_frame_member(granted.entry.fact->initial_state, services_->blobs,
-                                 begin.work_dir, "/input/initial_state", start.blobs);
-    auto history = read_or_derive_history(begin, granted);
-    if (!prompt || !state || !history)
-      return !prompt ? prompt.error() : !state ? state.error() : history.error();
-    start.prompt_json = std::move(*prompt);
-    start.initial_state_json = std::move(*state);
-    start.history = std::move(*history);
-    begin.lines = harness::run_start_lines(start);
-    if (granted.queue.empty())
-      return {};
-    auto files = start.blobs;
-    for (const auto& item : start.history)
-      files.insert(files.end(), item.blobs.begin(), item.blobs.end());
-    auto carried = file_lines(lease(), begin.work_dir, files);
-    if (!carried)
-      return carried.error();
-    begin.lines.insert(0, *carried);
-    return {};
-  }
-
-  /// The first attempt of a session's first turn has no history that is not at hand.
-  result<std::vector<harness::history_item>, failure>
-  read_or_derive_history(const begin_run& begin, const run_granted& granted) {
-    if (state_.turn == 1 && state_.attempt == 1 && first_record_)
-      return history_of({granted.entry.accepting, first_record_}, services_->blobs, id_,
-                        begin.work_dir);
-    return read_history(services_->log, services_->blobs, session_, id_, begin.work_dir);
+  /// Nothing: the run has no beginning that its harness could get.
+  begun_text write_run_start(const begin_run& begin, const run_granted& granted) {
+    run_beginning what{state_, granted, first_record_, id_, session_, begin.work_dir, {}};
+    if (!granted.queue.empty())
+      what.remote = lease();
+    return write_beginning(services_->log, services_->blobs, what);
   }
 
   void perform(run_mail&, const run::go& e) {
@@ -489,7 +442,7 @@ private:
     auto output =
         as_frame_member(known->output, services_->blobs, launched_->work_dir, "/output", files);
     if (!output)
-      return end_attempt_later(output.error());
+      return end_attempt_later(output.error(), cost_of(output.error()));
     if (launched_->remote) {
       auto carried = file_lines(lease(), launched_->work_dir, files);
       if (!carried)

@@ -12,6 +12,7 @@ namespace runledger {
 struct foreign_home {
   stream_id stream;
   std::optional<std::uint32_t> partition; ///< Nothing: not known.
+  dispatcher_actor dispatcher;            ///< Where runs wait.
 
   refusal_info refusal() const { return {errc::not_owner, {}, {}, {}, 0, -1, partition}; }
 };
@@ -59,10 +60,19 @@ inline void turn_away(const foreign_home& to, slot_mail& mail) {
 inline void turn_away(const foreign_home& to, audit_mail& mail) {
   mail.to(to.refusal());
 }
-/// What is not carried to another process yet: a run waits until its queue is held here.
+/// What is not carried to another process yet: a run waits until its queue is held here, and one
+/// that asks for its lease begins another attempt.
 inline void turn_away(const foreign_home& to, queue_message& mail) {
-  if (const auto* asked = std::get_if<std::shared_ptr<attach_worker>>(&mail.body))
+  if (const auto* asked = std::get_if<std::shared_ptr<attach_worker>>(&mail.body)) {
     (*asked)->to(to.refusal());
+  } else if (auto* waits = std::get_if<queued_run_ptr>(&mail.body)) {
+    caf::anon_send(to.dispatcher, queue_elsewhere{std::move(*waits)});
+  } else if (const auto* back = std::get_if<resume_lease>(&mail.body)) {
+    run_mail gone;
+    gone.body = attempt_gone{
+        back->attempt, {"lease_lost", "The queue is on another node."}, false, false, false};
+    caf::anon_send(back->by, std::move(gone));
+  }
 }
 
 } // namespace runledger

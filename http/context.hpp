@@ -71,6 +71,9 @@ struct route_context {
   /// The last answers to calls with an Idempotency-Key that leave no event behind.
   std::deque<std::shared_ptr<kept_answer>> kept_answers = {};
 
+  /// Memory of bodies that handlers keep beyond their requests; counts with those of all requests.
+  std::atomic<std::uint64_t> kept_bodies = 0;
+
   std::atomic<stage> at = stage::starting;
   /// Whether the ledger cannot be asked now, so that what is read may be old; may be empty.
   std::function<bool()> stale = {};

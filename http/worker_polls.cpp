@@ -8,7 +8,6 @@ namespace runledger::http {
 
 namespace {
 
-constexpr std::size_t kept_max = 64U << 20;   // Bytes that a worker has not taken.
 constexpr std::size_t answer_max = 4U << 20;  // Of one answer.
 constexpr std::size_t answer_messages = 1000; // Likewise.
 
@@ -70,6 +69,7 @@ public:
       out_.pop_front();
       ++first_;
     }
+    session_->note_unsent();
     answer_waiting(); // An earlier poll of this connection.
     waiting_.emplace(std::move(r));
     if (!out_.empty() || patience.count() == 0)
@@ -99,13 +99,14 @@ public:
     }
     kept_ += message.size();
     out_.push_back(std::move(message));
-    if (kept_ > kept_max)
+    if (kept_ > worker_link::undelivered_max)
       return end();
     if (waiting_) // What comes together is told together.
       net::post(io_, [self = shared_from_this()] { self->answer_waiting(); });
   }
   void close(std::string) override { end(); }
   void go_on() override { paused_ = false; }
+  std::size_t unsent() const override { return kept_; }
 
   /// Out of the list; what waits is answered.
   void end() {

@@ -8,7 +8,8 @@ namespace runledger::http {
 namespace {
 
 constexpr std::size_t in_flight_max = 4U << 20;
-constexpr std::size_t undelivered_max = 64U << 20; // On the way from the actors to this thread.
+/// What a worker keeps of a run until it is answered, and says again after a new connection.
+constexpr std::size_t repeats_max = 64U << 20;
 constexpr std::size_t rates_max = 20'000;
 
 std::int64_t now_ms() {
@@ -21,7 +22,9 @@ std::int64_t now_ms() {
 /// The queue's way to the session; it outlives neither.
 class worker_session::link final : public worker_link {
 public:
-  link(net::io_context& io, std::weak_ptr<worker_session> to) : io_(io), to_(std::move(to)) {}
+  link(net::io_context& io, std::weak_ptr<worker_session> to,
+       std::shared_ptr<std::atomic<std::size_t>> unsent)
+      : io_(io), to_(std::move(to)), unsent_(std::move(unsent)) {}
 
   void deliver(std::string lines) override {
     const auto bytes = lines.size();
@@ -38,6 +41,7 @@ public:
         session->deliver(lines);
     });
   }
+  std::size_t undelivered() const override { return waiting_->load() + unsent_->load(); }
   void close(std::string reason) override {
     net::post(io_, [to = to_, reason = std::move(reason)] {
       auto session = to.lock();
@@ -49,7 +53,8 @@ public:
 private:
   net::io_context& io_;
   std::weak_ptr<worker_session> to_;
-  std::shared_ptr<std::atomic<std::size_t>> waiting_ =
+  std::shared_ptr<std::atomic<std::size_t>> unsent_;
+  std::shared_ptr<std::atomic<std::size_t>> waiting_ = // On the way to the HTTP thread.
       std::make_shared<std::atomic<std::size_t>>(0);
 };
 
@@ -84,7 +89,9 @@ void worker_session::on(harness::worker_hello& hello, std::size_t) {
   ask.token = std::move(hello.token);
   ask.slots = hello.slots;
   ask.leases = std::move(hello.leases);
-  ask.link = std::make_shared<link>(context_.io, weak_from_this());
+  for (const auto& held : ask.leases) // What was not answered comes again first, all at once.
+    rates_of(held).repeats = repeats_max;
+  ask.link = std::make_shared<link>(context_.io, weak_from_this(), unsent_);
   context_.actors->attach_worker(
       std::move(ask),
       answer<attached_worker>{[&io = context_.io, to = weak_from_this()](auto outcome) {
@@ -118,6 +125,12 @@ void worker_session::deliver(const std::string& lines) {
     carrier_->send(std::string{rest.substr(0, end)});
     rest.remove_prefix(end == rest.npos ? rest.size() : end + 1);
   }
+  note_unsent();
+}
+
+void worker_session::note_unsent() {
+  if (carrier_ != nullptr)
+    unsent_->store(carrier_->unsent());
 }
 
 void worker_session::refuse(std::string_view code, const std::string& message) {
@@ -175,19 +188,31 @@ void worker_session::on(harness::worker_heartbeat&, std::size_t) {
   say(worker_says::sign_of_life{});
 }
 
-/// The bounds of a harness on this server (docs/decisions/0047). Lines that ask for a step and end
-/// it are answered one by one; the ledger's pace bounds them.
-bool worker_session::floods(const harness::worker_frame& said, std::size_t bytes) {
-  using enum harness::frame_type;
+worker_session::rates& worker_session::rates_of(const harness::held_lease& lease) {
   if (rates_.size() > rates_max)
     rates_.clear();
-  auto& one = rates_[said.lease.run];
-  if (one.lease_epoch != said.lease.epoch) {
+  auto& one = rates_[lease.run];
+  if (one.lease_epoch != lease.epoch) {
     const harness::output_limits bounds;
-    one = {said.lease.epoch,
+    one = {lease.epoch,
            {bounds.lines_per_second, bounds.burst_lines},
-           {bounds.bytes_per_second, bounds.burst_bytes}};
+           {bounds.bytes_per_second, bounds.burst_bytes},
+           0};
   }
+  return one;
+}
+
+/// The bounds of a harness on this server (docs/decisions/0047). Lines that ask for a step and end
+/// it are answered one by one; the ledger's pace bounds them. What may be a repetition is bounded
+/// by what a worker keeps.
+bool worker_session::floods(const harness::worker_frame& said, std::size_t bytes) {
+  using enum harness::frame_type;
+  auto& one = rates_of(said.lease);
+  if (one.repeats >= bytes) {
+    one.repeats -= bytes;
+    return false;
+  }
+  one.repeats = 0;
   const auto type = said.frame.type;
   const bool answered = type == step_start || type == step_done || type == step_fail;
   const auto now = now_ms();

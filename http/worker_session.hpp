@@ -29,6 +29,8 @@ public:
     virtual void close(std::string reason) = 0;
     /// Reading may go on.
     virtual void go_on() = 0;
+    /// Bytes that were sent and did not get out yet.
+    virtual std::size_t unsent() const = 0;
 
   protected:
     ~carrier() = default;
@@ -40,6 +42,8 @@ public:
   /// Asked before each message; a key may be revoked while its connection lives.
   void allowed_while(std::function<bool()> allowed) { allowed_ = std::move(allowed); }
 
+  /// The carrier got rid of something, or has more.
+  void note_unsent();
   /// One message of the worker. False: read no further until go_on().
   bool take(std::string_view message);
   /// The carrier is gone; nothing of it is called any more.
@@ -50,6 +54,7 @@ private:
   struct rates {
     std::int64_t lease_epoch = 0;
     harness::token_bucket lines, bytes;
+    std::size_t repeats = 0; ///< Bytes that it may say again at once.
   };
 
   void on(harness::worker_hello& hello, std::size_t bytes);
@@ -63,6 +68,7 @@ private:
   void welcome(result<attached_worker, refusal_info> outcome);
   void deliver(const std::string& lines);
   void refuse(std::string_view code, const std::string& message);
+  rates& rates_of(const harness::held_lease& lease);
   bool floods(const harness::worker_frame& said, std::size_t bytes);
   void returned(std::size_t bytes);
   template <class Word>
@@ -80,6 +86,8 @@ private:
   std::size_t in_flight_ = 0;
   bool paused_ = false;
   std::map<std::string, rates, std::less<>> rates_; // By run.
+  std::shared_ptr<std::atomic<std::size_t>> unsent_ =
+      std::make_shared<std::atomic<std::size_t>>(0); // As the link tells the actors.
 };
 
 } // namespace runledger::http

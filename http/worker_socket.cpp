@@ -18,7 +18,6 @@ namespace {
 namespace beast = boost::beast;
 namespace websocket = beast::websocket;
 
-constexpr std::size_t unsent_max = 64U << 20; // A worker that reads nothing is cut off.
 constexpr std::chrono::seconds handshake_time{10};
 constexpr std::chrono::seconds idle_time{60}; // A ping is asked for after half of it.
 
@@ -102,7 +101,7 @@ public:
     if (closing_ || ended_)
       return;
     unsent_ += message.size();
-    if (unsent_ > unsent_max)
+    if (unsent_ > worker_link::undelivered_max)
       return end();
     out_.push_back(std::move(message));
     write_next();
@@ -111,6 +110,7 @@ public:
     close_with(websocket::close_code::policy_error, std::move(reason));
   }
   void go_on() override { read_next(); }
+  std::size_t unsent() const override { return unsent_; }
 
 private:
   void begin(std::unique_ptr<wire> over) {
@@ -165,6 +165,7 @@ private:
         return self->end();
       self->unsent_ -= self->out_.front().size();
       self->out_.pop_front();
+      self->session_->note_unsent();
       self->write_next();
     });
   }

@@ -25,6 +25,19 @@ request_context worker_context(const request& rq) {
 constexpr std::size_t messages_max = 1000; // Of one batch.
 constexpr std::uint64_t wait_default_s = 20, wait_max_s = 60;
 
+/// A request's body that is needed longer than the request: it is charged to the memory for bodies.
+struct kept_body {
+  kept_body(route_context& c, std::string_view body) : context(c), text(body) {
+    context.kept_bodies += text.size();
+  }
+  ~kept_body() { context.kept_bodies -= text.size(); }
+  kept_body(const kept_body&) = delete;
+  kept_body& operator=(const kept_body&) = delete;
+
+  route_context& context;
+  const std::string text;
+};
+
 std::optional<std::uint64_t> number_of(std::string_view digits) {
   std::uint64_t out = 0;
   const auto* end = digits.data() + digits.size();
@@ -105,21 +118,22 @@ void store_worker_blob(route_context& c, const request& rq, reply r) {
   const auto wanted = digest_from_hex(rq.param("digest"));
   if (!wanted)
     return r.problem(fault::not_found, "A content is named by the 64 hex digits of its SHA-256.");
-  answer_aside(c, std::move(r),
-               [wanted = *wanted, &blobs = c.blobs,
-                body = std::string{rq.body()}](views::view_reader&) -> result<rendered, problem> {
-                 if (sha256(body) != wanted)
-                   return problem::invalid({std::string{"path"}, std::string{"digest"}},
-                                           "This is not the digest of the body.", "wrong_digest");
-                 if (!blobs.put(body))
-                   return problem::of(fault::ledger_unavailable,
-                                      "The content cannot be stored now.");
-                 rendered out;
-                 json_writer json{out.body};
-                 json.begin_object().member("digest", "sha256:" + to_hex(wanted));
-                 json.member("size", body.size()).end_object();
-                 return out;
-               });
+  answer_aside(
+      c, std::move(r),
+      [wanted = *wanted, &blobs = c.blobs, kept = std::make_shared<const kept_body>(c, rq.body())](
+          views::view_reader&) -> result<rendered, problem> {
+        const auto& body = kept->text;
+        if (sha256(body) != wanted)
+          return problem::invalid({std::string{"path"}, std::string{"digest"}},
+                                  "This is not the digest of the body.", "wrong_digest");
+        if (!blobs.put(body))
+          return problem::of(fault::ledger_unavailable, "The content cannot be stored now.");
+        rendered out;
+        json_writer json{out.body};
+        json.begin_object().member("digest", "sha256:" + to_hex(wanted));
+        json.member("size", body.size()).end_object();
+        return out;
+      });
 }
 
 void leave_by_poll(route_context& c, const request& rq, reply r) {

@@ -26,6 +26,11 @@ public:
     return asking.ask("PUT", path + "/messages/" + std::to_string(++batch_),
                       R"({"messages":[)" + messages + "]}");
   }
+  /// The last batch was not taken, and has to be said again.
+  bool again() {
+    --batch_;
+    return true;
+  }
   /// A frame of the run that was granted last.
   http_answer frame(const std::string& frame, const std::string& id) {
     return say(R"({"type":"frame","run":")" + run + R"(","lease":)" + lease + R"(,"id":")" + id
@@ -192,6 +197,33 @@ TEST(contract_workers, garbage_costs_the_connection_and_bad_frames_the_attempt) 
   expect_problem(worker.greet("[]", 20'000), 409, "protocol_error");
   polled_worker nobody{w, "no/name"};
   expect_problem(nobody.greet(), 409, "protocol_error");
+}
+
+// Goal: what a worker kept while it was away comes back at once, and is no flood.
+TEST(contract_workers, what_is_said_again_is_no_flood) {
+  auto& w = shared_world();
+  const auto queue = queue_agent(w);
+  polled_worker worker{w, queue};
+  ASSERT_EQ(worker.greet().status, 200);
+  const auto run = w.begin("[]", queue)["id"];
+  ASSERT_NE(worker.hear("run.start"), "");
+  const auto held = R"([{"run":")" + run + R"(","lease":)" + worker.lease + "}]";
+  ASSERT_EQ(worker.greet(held).status, 200);
+  int number = 0;
+  for (int batch = 0; batch < 12; ++batch) {
+    std::string messages;
+    for (int i = 0; i < 1000; ++i)
+      messages += R"({"type":"frame","run":")" + run + R"(","lease":)" + worker.lease
+                  + R"(,"id":"w1.)" + std::to_string(++number)
+                  + R"(","frame":{"type":"usage","tokens_in":1}},)";
+    messages.pop_back();
+    ASSERT_TRUE(eventually([&] { return worker.say(messages).status == 204 || !worker.again(); }));
+  }
+  worker.frame(R"({"type":"result","output":1})", "end");
+  const auto ended = w.end_of(run);
+  EXPECT_EQ(ended["status"], "succeeded") << ended.body;
+  EXPECT_EQ(ended["attempt"], "1");
+  EXPECT_EQ(ended["usage.tokens_in"], "12000") << ended.body;
 }
 
 // Goal: a run that says more than it may fails its attempt, and its worker serves on.
