@@ -183,6 +183,7 @@ void remote_worker::lost(const std::string& why, unsigned status) {
   heartbeat_.cancel();
   if (finished_ || leaving_)
     return finish(exit_code_);
+  drop_unbegun();
   const auto& url = options_.servers[server_].url;
   if (status == 401 || status == 403) {
     note(fmt::format("runledger: {}: {}. The key needs the scope `worker`", url, why));
@@ -198,6 +199,22 @@ void remote_worker::lost(const std::string& why, unsigned status) {
     if (!ec)
       connect();
   });
+}
+
+/// A beginning that was cut off does not come again: the server gives the run to somebody anew.
+void remote_worker::drop_unbegun() {
+  for (auto at = slots_.begin(); at != slots_.end();) {
+    auto& one = at->second;
+    if (one.lease.begun()) {
+      ++at;
+      continue;
+    }
+    note(fmt::format("{}: attempt {} is over here (its beginning was cut off)", at->first,
+                     one.attempt));
+    end_harness(one, false);
+    at = slots_.erase(at);
+    served_ = false; // With --once it was no run.
+  }
 }
 
 void remote_worker::say(std::string message) {

@@ -69,6 +69,7 @@ private:
   void connect();
   void opened();
   void lost(const std::string& why, unsigned status);
+  void drop_unbegun();
   void say(std::string message);
   void beat();
   void hear(std::string_view text);

@@ -35,12 +35,14 @@ public:
            + more + "}";
   }
 
+  using variables = test::program::variables;
   /// A worker of the queue. Each has a folder of its own, unless one is named.
   std::unique_ptr<test::program> work(std::vector<std::string> more = {},
-                                      const std::string& work_dir = {}) {
+                                      const std::string& work_dir = {},
+                                      const std::string& servers = {}, variables beside = {}) {
     const auto name = unique("worker");
     std::vector<std::string> words{RUNLEDGER_BINARY, "worker",
-                                   "--server",       url(),
+                                   "--server",       servers.empty() ? url() : servers,
                                    "--queue",        "q",
                                    "--name",         name,
                                    "--work-dir",     work_dir.empty() ? folder / name : work_dir};
@@ -49,9 +51,9 @@ public:
                              std::string{"--"}, std::string{"python3"},
                              std::string{RUNLEDGER_SOURCE_DIR "/tests/support/contract_agent.py"}})
       words.push_back(each);
-    return std::make_unique<test::program>(
-        std::move(words), test::program::variables{{"RUNLEDGER_API_KEY", worker_key}},
-        folder / (name + ".printed"));
+    beside.emplace_back("RUNLEDGER_API_KEY", worker_key);
+    return std::make_unique<test::program>(std::move(words), std::move(beside),
+                                           folder / (name + ".printed"));
   }
   /// Through the relay: the server has another port after each start.
   std::string url() const { return "http://127.0.0.1:" + std::to_string(way.port()); }

@@ -13,6 +13,7 @@ namespace runledger::test {
 namespace {
 
 constexpr int look_every_ms = 10;
+constexpr std::size_t piece = 64 * 1024;
 
 sockaddr_in loopback(std::uint16_t port) {
   sockaddr_in out{};
@@ -51,8 +52,9 @@ void relay::run() {
     const bool cut = cut_asked_.exchange(false) || ending_;
     for (std::size_t i = 0; i < pairs_.size(); ++i) {
       auto& one = pairs_[i];
-      const bool ends = cut || (watched[1 + 2 * i].revents != 0 && !move(one.client, one.server))
-                        || (watched[2 + 2 * i].revents != 0 && !move(one.server, one.client));
+      const bool ends = cut
+                        || (watched[1 + 2 * i].revents != 0 && !move(one.client, one.server, piece))
+                        || (watched[2 + 2 * i].revents != 0 && !move_from_server(one));
       if (!ends)
         continue;
       ::close(one.client);
@@ -79,10 +81,26 @@ void relay::accept_one() {
   ::close(server);
 }
 
+bool relay::move_from_server(const pair& one) {
+  const auto left = allowance_.load();
+  if (left == no_limit)
+    return move(one.server, one.client, piece);
+  char bytes[piece];
+  const auto count = ::recv(one.server, bytes, std::min(piece, left), MSG_PEEK);
+  const bool good = move(one.server, one.client, std::min(piece, left));
+  if (!good || count <= 0 || static_cast<std::size_t>(count) < left) {
+    allowance_ = left - static_cast<std::size_t>(std::max<ssize_t>(count, 0));
+    return good;
+  }
+  allowance_ = no_limit;
+  ++cuts_;
+  return false;
+}
+
 /// False: that side has ended.
-bool relay::move(int from, int to) {
-  char bytes[64 * 1024];
-  const auto count = ::recv(from, bytes, sizeof bytes, 0);
+bool relay::move(int from, int to, std::size_t at_most) {
+  char bytes[piece];
+  const auto count = ::recv(from, bytes, std::min(piece, at_most), 0);
   for (ssize_t sent = 0; count > 0 && sent < count;) {
     const auto n = ::send(to, bytes + sent, static_cast<std::size_t>(count - sent), MSG_NOSIGNAL);
     if (n <= 0)

@@ -8,10 +8,12 @@ by line, and each line is a step. What is specific to that stands in work(); the
 and can be taken as it is. One run at a time, one thread for the messages that come, the main thread
 for the work.
 """
-import json, os, queue, secrets, signal, socket, sys, threading, time, urllib.error, urllib.request
+import http.client, json, os, queue, secrets, signal, socket, sys, threading, time
+import urllib.error, urllib.request
 
 SERVER, QUEUE = sys.argv[1].rstrip("/"), sys.argv[2]
 ONCE = "--once" in sys.argv[3:]
+AWAY = (OSError, http.client.HTTPException, ValueError)  # Not reachable, or an answer cut off.
 
 
 class Lost(Exception):
@@ -67,6 +69,13 @@ class Run:
             return output
 
 
+def reason_of(refused):
+    try:
+        return refused.read().decode()
+    except AWAY:
+        return str(refused)
+
+
 class Worker:
     def __init__(self):
         self.token = secrets.token_hex(16)  # Who comes back with it is the same worker.
@@ -88,6 +97,8 @@ class Worker:
 
     def greet(self):
         """A new connection: says which lease is held, and begins to count batches anew."""
+        if self.run and not self.run.start:
+            self.run = None  # Its beginning did not come; it is given to somebody anew.
         held = [{"run": self.run.id, "lease": self.run.lease}] if self.run else []
         welcome = self.call("PUT", self.path, {
             "protocol": 1, "queue": QUEUE, "name": socket.gethostname(),
@@ -150,20 +161,19 @@ class Worker:
                     connected = True
                 self.poll()
             except urllib.error.HTTPError as refused:
-                text = refused.read().decode()
                 if refused.code in (401, 403, 422):
-                    print(text, file=sys.stderr, flush=True)
+                    print(reason_of(refused), file=sys.stderr, flush=True)
                     os._exit(2)
                 if refused.code == 404:  # connection_gone: the server was started anew, say.
                     connected = False
                 time.sleep(0.5)
-            except OSError:  # Not reachable; what was not sent waits.
+            except AWAY:  # What was not sent waits.
                 connected = False
                 time.sleep(0.5)
         try:
             self.forward()
             self.call("DELETE", self.path, patience=5)
-        except OSError:
+        except AWAY:
             pass  # It will be missed, and then its lease is over.
 
 
