@@ -44,7 +44,7 @@ std::optional<std::uint32_t> abroad::elsewhere(const stream_id& stream) const {
 bool abroad::takes(const agent_id& id, agent_mail& mail) {
   const bool creates = std::holds_alternative<agent::create>(mail.body);
   const auto home = mail.pin || creates ? elsewhere(stream_of(id)) : std::nullopt;
-  if (!home)
+  if (!home || mail.from_peer)
     return false;
   if (mail.pin)
     pin(id, mail);
@@ -55,14 +55,15 @@ bool abroad::takes(const agent_id& id, agent_mail& mail) {
 
 bool abroad::takes(const workspace_id& id, workspace_mail& mail) {
   const auto home = elsewhere(stream_of(id));
-  if (home)
-    create(id, *home, mail);
-  return home.has_value();
+  if (!home || mail.from_peer)
+    return false;
+  create(id, *home, mail);
+  return true;
 }
 
 bool abroad::takes(const workspace_id& id, audit_mail& mail) {
   const auto home = elsewhere(audit_stream_of(id));
-  if (!home)
+  if (!home || mail.from_peer)
     return false;
   carry_command ask;
   ask.partition = *home;

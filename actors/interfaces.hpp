@@ -385,6 +385,7 @@ struct agent_mail {
   bool replayed = false;
   std::optional<errc> refused;
   std::int64_t version = 0;
+  bool from_peer = false; ///< Another process sent it here; it goes no further.
 };
 
 /// A creation that needs a name of its own: an agent its slug, a workspace its id. One of the two.
@@ -420,6 +421,7 @@ struct workspace_mail {
   names_actor coordinator; ///< Hears that it is over.
   bool replayed = false;
   std::optional<errc> refused;
+  bool from_peer = false; ///< Another process sent it here; it goes no further.
 };
 using workspace_actor =
     caf::typed_actor<caf::reacts_to<workspace_mail>, caf::reacts_to<append_done>,
@@ -430,7 +432,7 @@ struct audit_mail {
   workspace_id workspace;
   audit::command command;
   answer<refusal_recorded> to;
-  bool from_peer = false; ///< It may come twice.
+  bool from_peer = false; ///< Another process sent it here, maybe twice; it goes no further.
 };
 using audit_actor = caf::typed_actor<caf::reacts_to<audit_mail>, caf::reacts_to<append_done>,
                                      caf::reacts_to<leave_atom>, caf::reacts_to<yield_atom>>;

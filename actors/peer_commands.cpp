@@ -86,6 +86,7 @@ std::optional<agent_mail> agent_mail_of(const peer_command& command, answer<peer
   out.body = agent::create{wished->slug,   wished->title, wished->description,
                            wished->recipe, wished->key,   wished->fingerprint};
   out.to = answer_through<agent_answer>(std::move(to));
+  out.from_peer = true;
   return out;
 }
 
@@ -98,6 +99,7 @@ std::optional<workspace_mail> workspace_mail_of(const peer_command& command, ans
   out.origin = command.origin;
   out.command.fact = *wished;
   out.to = answer_through<workspace_answer>(std::move(to));
+  out.from_peer = true;
   return out;
 }
 

@@ -12,7 +12,7 @@ namespace runledger {
 struct foreign_home {
   stream_id stream;
   std::optional<std::uint32_t> partition; ///< Nothing: not known.
-  dispatcher_actor dispatcher;            ///< Where runs wait.
+  dispatcher_actor dispatcher = {};       ///< Where runs wait.
 
   refusal_info refusal() const { return {errc::not_owner, {}, {}, {}, 0, -1, partition}; }
 };

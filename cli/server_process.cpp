@@ -226,6 +226,7 @@ void server_process::make_edge() {
                                settings_.sandbox.mount_roots}});
   edge_ = std::make_unique<http::server>(io_, limits_from(settings_.http), http::route_table(),
                                          keys_, *context_);
+  edge_->count_kept_bodies(context_->kept_bodies);
   edge_->on_complaint([](std::string_view line) { spdlog::warn("{}", line); });
   edge_->on_refusal([this](const http::refused_call& call) { refusals_.take(call); });
   if (neighbours_) {

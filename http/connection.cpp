@@ -504,7 +504,8 @@ bool connection::step_chunks() {
 bool connection::charge_body() {
   edge_.body_bytes += body_.size() - body_charged_;
   body_charged_ = body_.size();
-  if (edge_.body_bytes + edge_.context.kept_bodies <= edge_.bounds.body_memory)
+  const auto beside = edge_.kept_bodies == nullptr ? 0 : edge_.kept_bodies->load();
+  if (edge_.body_bytes + beside <= edge_.bounds.body_memory)
     return true;
   release_body();
   close_after_ = true;

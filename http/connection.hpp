@@ -49,7 +49,8 @@ struct edge : std::enable_shared_from_this<edge> {
   /// By client_key: its connections, and its requests under way through trusted proxies.
   std::unordered_map<std::string, std::size_t> per_address;
   std::uint64_t body_bytes = 0; // Memory of all bodies that are being read or handled.
-  std::size_t refusing = 0;     // Connections that only get told that there are too many.
+  const std::atomic<std::uint64_t>* kept_bodies = nullptr; // Beside them, by handlers.
+  std::size_t refusing = 0; // Connections that only get told that there are too many.
   bool draining = false;
   std::function<void(bool)> drained;
   std::unique_ptr<net::steady_timer> patience;

@@ -101,6 +101,10 @@ void server::join(forwarder& relay) {
   edge_->relay = &relay;
 }
 
+void server::count_kept_bodies(const std::atomic<std::uint64_t>& bytes) {
+  edge_->kept_bodies = &bytes;
+}
+
 std::uint16_t server::listen(const std::string& address, std::uint16_t port) {
   auto& made =
       edge_->listeners.emplace_back(std::make_shared<listener>(*edge_, address, port, nullptr));

@@ -7,6 +7,7 @@
 
 #include <boost/asio/io_context.hpp>
 
+#include <atomic>
 #include <chrono>
 #include <cstdint>
 #include <functional>
@@ -86,6 +87,9 @@ public:
   /// From now on this is one of several nodes: it believes what other nodes say of their requests,
   /// and sends writes that it cannot answer to the one that can. `relay` outlives it.
   void join(forwarder& relay);
+  /// Bytes of bodies that handlers keep beyond their requests: they count with those of requests.
+  /// Before listen(); any thread may change `bytes`, which outlives the server.
+  void count_kept_bodies(const std::atomic<std::uint64_t>& bytes);
 
   /// Opens a listener and accepts from now on. `port` 0: any free one. Returns the port. Throws
   /// boost::system::system_error (address in use, bad certificate).

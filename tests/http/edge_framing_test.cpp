@@ -374,6 +374,17 @@ TEST_F(edge_limits, BodiesTogetherHaveALimit) {
             "1300000"); // All was given back.
 }
 
+// Goal: what handlers keep of bodies beyond their requests counts with the bodies of requests.
+TEST_F(edge_limits, KeptBodiesCountWithThem) {
+  static std::atomic<std::uint64_t> kept; // It outlives the server.
+  kept = 2'500'000;
+  before_listening_ = [&](net::io_context&, server& s) { s.count_kept_bodies(kept); };
+  start({.body_memory = 3'000'000});
+  EXPECT_EQ(once(post("/size", std::string(1'300'000, 'x'))).status, 503);
+  kept = 0;
+  EXPECT_EQ(once(post("/size", std::string(1'300'000, 'x'))).body, "1300000");
+}
+
 TEST_F(edge_limits, TooManyConnectionsGet503) {
   start({.max_connections = 2});
   auto first = connect(), second = connect();

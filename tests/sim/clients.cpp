@@ -359,6 +359,15 @@ bool clients::settle_open(server& to) {
   return all_known;
 }
 
+std::string clients::unknown() const {
+  std::string out;
+  for (const auto& i : intents_)
+    if (!i->key.empty() && !i->acknowledged && !i->refused)
+      out += ' ' + i->key + " (sent " + std::to_string(i->sent) + ", open "
+             + std::to_string(i->open) + ')';
+  return out;
+}
+
 void clients::cancel_endless(server& to) {
   for (const auto& [id, session] : world_.judge.accepted_runs()) {
     const auto* run = world_.judge.run_of(id);

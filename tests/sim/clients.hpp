@@ -42,6 +42,8 @@ public:
   bool act(server& to);
   /// Asks everything again that is not known yet. True: nothing is.
   bool settle_open(server& to);
+  /// What is not known yet, for people.
+  std::string unknown() const;
   /// Cancels the sessions whose runs would never end by themselves, once each. All others must end
   /// without help.
   void cancel_endless(server& to);

@@ -34,7 +34,7 @@ std::string topic_in_docs(const std::string& stream) {
   for (const char* prefix : {"sess_", "run_"})
     if (stream.starts_with(prefix))
       return "runs";
-  return stream.starts_with("wrk_") ? "workers" : "catalog";
+  return stream.starts_with("wrk_") || stream.starts_with("queue/") ? "workers" : "catalog";
 }
 
 /// Failures that no harness is to blame for.

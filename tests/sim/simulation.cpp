@@ -380,7 +380,8 @@ bool simulation::wait_for_rest() {
     else if (session::find(*world_.judge.session_of(session), id)->ended() == false)
       open += ' ' + session.value + " (does not know of the end of " + id.value + ')';
   }
-  world_.judge.complain("after an hour of clear weather this is unfinished:" + open);
+  world_.judge.complain("after an hour of clear weather this is unfinished:" + open
+                        + clients_.unknown());
   return false;
 }
 

@@ -196,6 +196,32 @@ TEST_F(stories_peers, workspace_is_created_elsewhere) {
   EXPECT_THAT(names_of(stream), ElementsAre("workspace.created"));
 }
 
+// Goal: a command whose entity leaves its server while it is on its way there inside is refused to
+// the one who sent it, and carried no further: behind itself it would wait for ever.
+TEST_F(stories_peers, command_goes_no_further) {
+  begin();
+  const auto names_home = home_of(names_stream_of(workspace_id{std::string{system_workspace}}));
+  std::string id;
+  for (int n = 0; id.empty() || home_of(stream_of(workspace_id{id})) == names_home; ++n)
+    id = "ws-" + std::to_string(n);
+  const auto stream = stream_of(workspace_id{id});
+  auto& second = part({home_of(stream)});
+  create_workspace_request asked;
+  asked.context.workspace = here;
+  asked.context.principal = "key_client";
+  asked.id = workspace_id{id};
+  heard_from<workspace_answer>(first(), asked);
+  until_a_letter();
+  const auto command = w.letters.front().what;
+  w.letters.clear();
+  auto told = heard_from<peer_done>(second, command);
+  w.release(second, {home_of(stream)});
+  w.run_jobs();
+  EXPECT_TRUE(told->refused(errc::not_owner));
+  EXPECT_TRUE(w.letters.empty());
+  EXPECT_TRUE(names_of(stream).empty());
+}
+
 // Goal: a refused call is recorded once, however often its command arrives.
 TEST_F(stories_peers, refused_call_is_recorded_elsewhere) {
   begin();

@@ -35,7 +35,9 @@ public:
 /// A queue and remote workers that do as they are told.
 class stories_queues : public story {
 protected:
-  using story::story;
+  explicit stories_queues(const std::vector<topic_size>& topics = {topic_size{}}) : story(topics) {
+    w.judge.may_count = nullptr; // It knows the mishaps of this server's own harnesses.
+  }
 
   struct remote {
     std::shared_ptr<heard_link> link = std::make_shared<heard_link>();
@@ -76,7 +78,9 @@ protected:
             *told = std::move(*got);
         }});
     until([&] { return told->has_value(); }, "the welcome");
-    out.say = (*told)->say;
+    if (*told)
+      out.say = (*told)->say;
+    EXPECT_EQ(w.judge.problem(), "");
     return out;
   }
   void until_begun(const remote& at) {
@@ -136,7 +140,7 @@ TEST_F(stories_queues, a_refused_release_is_told_later) {
   server.port.hold(false);
   const auto back = attach(server, {lease});
   until([&] { return back.link->has("lease.ended"); }, "the lease's end");
-  EXPECT_TRUE(back.link->has(R"("reason":"done")")) << back.link->heard;
+  EXPECT_EQ(count(queue, "queue.lease_released"), 1U);
 }
 
 // Goal: a run whose beginning a worker has no room for is given back, slower and slower, and begins

@@ -6,6 +6,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <string_view>
 
 namespace runledger::test {
@@ -25,9 +26,14 @@ std::vector<char*> pointers(std::vector<std::string>& texts) {
 program::program(std::vector<std::string> words, const variables& environment, std::string output)
     : output_(std::move(output)) {
   std::vector<std::string> all;
-  for (char** each = environ; *each != nullptr; ++each)
-    if (!std::string_view{*each}.starts_with("RUNLEDGER_"))
-      all.emplace_back(*each);
+  for (char** each = environ; *each != nullptr; ++each) {
+    const std::string_view inherited{*each};
+    const bool replaced = std::ranges::any_of(environment, [&](const auto& variable) {
+      return variable.first == inherited.substr(0, inherited.find('='));
+    });
+    if (!replaced && !inherited.starts_with("RUNLEDGER_"))
+      all.emplace_back(inherited);
+  }
   for (const auto& [name, value] : environment)
     all.push_back(name + '=' + value);
   auto argv = pointers(words), envp = pointers(all);

@@ -93,6 +93,8 @@ class Worker:
                      "Content-Type": "application/json"})
         with urllib.request.urlopen(request, timeout=patience) as answer:
             text = answer.read()
+            if not text and answer.status != 204:
+                raise http.client.IncompleteRead(text)  # Cut off before its length was said.
             return json.loads(text) if text else None
 
     def greet(self):

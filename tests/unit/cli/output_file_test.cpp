@@ -101,7 +101,9 @@ TEST_F(output_file_test, is_gone_after_a_signal) {
     const pid_t child = ::fork();
     if (child == 0) {
       std::signal(number, SIG_DFL); // Who runs tests in the background ignores some.
-      const offline_ledger opened{offline_options{ledger.path(), {}, false}};
+      offline_options options;
+      options.data = ledger.path();
+      const offline_ledger opened{options};
       output_file file{path, false};
       const bool written = file.write(std::string(1'000'000, 'x'));
       if (::write(ready[1], written ? "y" : "n", 1) == 1)
