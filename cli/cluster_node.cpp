@@ -16,6 +16,7 @@ namespace {
 
 constexpr std::chrono::seconds look_again{1};
 constexpr std::size_t shortest_secret = 32;
+constexpr std::string_view leading = "runs"; // The topic whose partitions the group shares.
 
 /// `http://host:port#node-...#proof`: where a member is reached, which it is, and that it knows the
 /// cluster's secret. Nodes send their authorization to no other.
@@ -67,8 +68,7 @@ kafka::group::options cluster_node::group_options() {
   out.log = out.with.log;
   out.name = settings_.kafka.topic_prefix + ".owners";
   out.client = client_;
-  for (const auto& label : kafka::ledger_topic_labels())
-    out.topics.push_back(settings_.kafka.topic_prefix + '.' + label);
+  out.topics = {leading_topic()};
   out.session_timeout = std::chrono::milliseconds{settings_.kafka.session_timeout_ms};
   auto self = weak_from_this();
   out.assigned = [this](const auto& raw) { post([this, what = numbers_of(raw)] { given(what); }); };
@@ -127,14 +127,26 @@ void cluster_node::post(std::function<void()> work) {
 
 // -- what is held here ---------------------------------------------------------------------------
 
+std::string cluster_node::leading_topic() const {
+  return fmt::format("{}.{}", settings_.kafka.topic_prefix, leading);
+}
+
+/// With a partition of the leading topic go those of its number of the other topics, so that each
+/// node has a like share of each.
 cluster_node::partitions
 cluster_node::numbers_of(const std::vector<kafka::raw_partition>& raw) const {
-  partitions out;
+  std::uint32_t of_runs = 1;
+  for (const auto& name : names_)
+    if (name.topic == leading)
+      of_runs = name.count;
+  std::set<std::uint32_t> led;
   for (const auto& p : raw)
-    for (std::uint32_t n = 0; n < names_.size(); ++n)
-      if (p.topic == settings_.kafka.topic_prefix + '.' + names_[n].topic
-          && p.partition == static_cast<std::int32_t>(names_[n].number))
-        out.push_back(n);
+    if (p.topic == leading_topic())
+      led.insert(static_cast<std::uint32_t>(p.partition));
+  partitions out;
+  for (std::uint32_t n = 0; n < names_.size(); ++n)
+    if (led.contains(names_[n].number % of_runs))
+      out.push_back(n);
   return out;
 }
 

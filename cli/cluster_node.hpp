@@ -65,6 +65,7 @@ private:
 
   kafka::group::options group_options();
   std::shared_ptr<kafka::group> membership_now() const;
+  std::string leading_topic() const;
   partitions numbers_of(const std::vector<kafka::raw_partition>& raw) const;
   void post(std::function<void()> work);
   void given(partitions what);

@@ -138,6 +138,8 @@ def kafka_failover(b):
                 for n in range(100)]
         left = nodes[1]
         host.wait_until("all runs execute", lambda: left.count("run.step_completed") > 3 * len(runs))
+        host.wait_until("both nodes execute some", lambda: all(
+            s.metrics().get("runledger_running_runs", 0) > 0 for s in nodes))
         died = time.time()
         nodes[0].kill()
 

@@ -123,7 +123,7 @@ bool kafka_nodes::settles(std::chrono::milliseconds at_most) {
             continue;
           const auto its = held(i);
           sum += its;
-          even = even && its >= partitions() / running
+          even = even && its >= 4 * (partitions() / 4 / running)
                  && metric(i, "runledger_cluster_members") == static_cast<double>(running);
         }
         return even && sum == partitions();
@@ -196,6 +196,21 @@ std::string kafka_nodes::difference(std::size_t a, std::size_t b) const {
         return "partition " + std::to_string(p) + ", event " + std::to_string(i);
   }
   return {};
+}
+
+std::vector<std::size_t> kafka_nodes::shares_of(const std::string& topic, std::size_t at) const {
+  std::map<std::string, std::size_t> by_process;
+  const auto query = "SELECT json_extract(data, '$.node'), max(seq) FROM events WHERE type = "
+                     "'dev.runledger.partition.claimed.v1' AND stream LIKE 'part_"
+                     + topic + "_%' GROUP BY stream";
+  query_replica(data(at), query.c_str(), [&](sqlite3_stmt* row) {
+    ++by_process[reinterpret_cast<const char*>(sqlite3_column_text(row, 0))];
+  });
+  std::vector<std::size_t> out;
+  for (const auto& [process, count] : by_process)
+    out.push_back(count);
+  std::ranges::sort(out);
+  return out;
 }
 
 std::size_t kafka_nodes::runs_known(std::size_t at) const {

@@ -68,6 +68,9 @@ public:
   /// The first difference between what two nodes made of the partitions, up to where both have
   /// read; empty: none. Both have ended.
   std::string difference(std::size_t a, std::size_t b) const;
+  /// How many partitions of a topic each process was the last to claim, as a node's replica says;
+  /// in order of size.
+  std::vector<std::size_t> shares_of(const std::string& topic, std::size_t at) const;
   /// The runs that a node's replica knows.
   std::size_t runs_known(std::size_t at) const;
 

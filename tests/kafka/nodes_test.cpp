@@ -104,6 +104,20 @@ TEST_F(on_real_kafka, two_nodes_share_a_ledger) {
   EXPECT_GT(nodes.metric(0, "runledger_partition_takes_total"), 0);
 }
 
+// Goal: nodes have a like share of each topic, and so of the runs: not one the runs, and another
+// what is hardly ever written.
+TEST_F(on_real_kafka, nodes_share_each_topic) {
+  kafka_nodes_options options;
+  options.partitions = 6;
+  kafka_nodes nodes{2, options};
+  ASSERT_TRUE(nodes.start()) << nodes.why();
+  ASSERT_TRUE(nodes.settles()) << nodes.why();
+  for (const char* topic : {"runs", "workers", "workspaces", "catalog"})
+    EXPECT_TRUE(eventually([&] {
+      return nodes.shares_of(topic, 0) == std::vector<std::size_t>{3, 3};
+    })) << topic;
+}
+
 // Goal: when a node is killed the other has everything within the session timeout and three
 // seconds, and the runs that were under way end there.
 TEST_F(on_real_kafka, the_other_takes_over_from_a_killed_node) {
