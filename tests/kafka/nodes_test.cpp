@@ -20,12 +20,13 @@ using std::chrono::seconds;
 /// same Idempotency-Key.
 class steady_load {
 public:
-  explicit steady_load(const kafka_nodes& nodes, int clients = 2) {
+  explicit steady_load(const kafka_nodes& nodes, int clients = 4) {
     for (int i = 0; i < clients; ++i)
       threads_.emplace_back([this, &nodes, i] {
         for (int n = 0; !ending_; ++n) {
           const header_list keyed{
-              {"Idempotency-Key", "load-" + std::to_string(i) + '-' + std::to_string(n)}};
+              {"Idempotency-Key", "load-" + std::to_string(i) + '-' + std::to_string(n)},
+              {"Prefer", "wait=1"}}; // No faster than runs are executed.
           const auto answer = nodes.ask("POST", "/api/v1/agents/wordcount/runs",
                                         R"({"initial_state":{"file":"ballad.txt"}})", keyed);
           std::lock_guard guard{mutex_};
