@@ -54,6 +54,7 @@ struct record {
   std::optional<std::int64_t>
       due_ms;         ///< After this event: the next timer, as milliseconds since 1970.
   std::string damage; ///< Set by readers: why this row cannot be trusted. Empty: sound.
+  std::string origin; ///< Where a copied event stood first (events/copied_ledger.hpp); empty: here.
 };
 
 /// Shared between the log, views and subscribers; nobody changes a record once the log has accepted

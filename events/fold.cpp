@@ -9,6 +9,7 @@ namespace runledger {
 namespace {
 
 constexpr std::string_view claimed_type = "dev.runledger.partition.claimed.v1";
+constexpr std::string_view sealed_type = "dev.runledger.partition.sealed.v1";
 
 /// Reads one unsigned member of our own, machine-written payload; 0 if it is not there.
 std::uint64_t read_unsigned(std::string_view data, std::string_view quoted_name) {
@@ -21,8 +22,11 @@ std::uint64_t read_unsigned(std::string_view data, std::string_view quoted_name)
   return value;
 }
 
-/// `partition.opened` founds a partition, so nothing stands before it; a claim comes after it.
+/// `partition.opened` founds a partition, so nothing stands before it; a claim comes after it, and
+/// behind a seal nothing comes.
 verdict judge_epoch(const partition_head& partition, const record& r) {
+  if (partition.sealed)
+    return verdict::wrong_epoch;
   if (r.event.type == partition_opened_type) {
     bool first = partition.partition_count == 0 && partition.epoch == 0 && r.event.seq == 1;
     return first && r.epoch == 0 ? verdict::accepted : verdict::wrong_epoch;
@@ -51,8 +55,9 @@ bool first_key_fits(const envelope& e) {
 bool at_home(const partition_head& partition, const envelope& e) {
   if (kind_of(e.stream) == stream_kind::partition) // Written to its partition explicitly.
     return e.stream == partition_stream(partition.topic, partition.number);
-  return e.type != partition_opened_type && e.type != claimed_type
-         && topic_holds(partition.topic, e.stream)
+  const bool is_of_partitions =
+      e.type == partition_opened_type || e.type == claimed_type || e.type == sealed_type;
+  return !is_of_partitions && topic_holds(partition.topic, e.stream)
          && partition_for(e.partition_key, partition.partition_count) == partition.number;
 }
 
@@ -138,6 +143,8 @@ void advance(partition_head& partition, stream_head& head, const record& r) {
         static_cast<std::uint32_t>(read_unsigned(e.data, "\"partitions\":"));
   else if (e.type == claimed_type)
     partition.epoch = r.epoch;
+  else if (e.type == sealed_type)
+    partition.sealed = true;
 }
 
 } // namespace runledger

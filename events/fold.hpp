@@ -31,6 +31,7 @@ struct partition_head {
   std::uint64_t epoch = 0;           ///< The last accepted claim's; 0 before the first.
   std::string topic{whole_ledger};
   std::uint32_t number = 0; ///< In its topic.
+  bool sealed = false;      ///< `partition.sealed` was accepted: nothing is, any more.
 };
 /// A partition before its first event.
 partition_head head_of_empty(std::uint32_t partition, const topic_partition& name);

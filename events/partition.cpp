@@ -1,8 +1,10 @@
 #include "events/partition.hpp"
 
 #include "events/chain.hpp"
+#include "events/codec.hpp"
 #include "events/json_writer.hpp"
 #include "events/log/append_and_wait.hpp"
+#include "events/tree_head.hpp"
 
 #include <charconv>
 
@@ -53,16 +55,46 @@ std::optional<opened_partition> read_opened(std::string_view data) {
   return data == "\"}" ? std::optional{std::move(out)} : std::nullopt;
 }
 
+result<std::optional<partition_sealed>, read_error> seal_of(const event_log& log,
+                                                            std::uint32_t partition) {
+  const auto own = partition_stream(log.partition_name(partition));
+  const auto head = log.head(own);
+  if (!head)
+    return head.error();
+  if (!*head)
+    return std::optional<partition_sealed>{};
+  const auto last = log.read_stream(own, (*head)->seq, 1);
+  if (!last)
+    return last.error();
+  const auto fact = last->empty() ? result<partition_event, decode_errc>{decode_errc::damaged}
+                                  : decode<partition_event>(last->front()->event);
+  const auto* seal = fact ? std::get_if<partition_sealed>(&*fact) : nullptr;
+  return seal != nullptr ? std::optional{*seal} : std::nullopt;
+}
+
+envelope own_attributes(const stream_id& own, std::string type, std::string data, timestamp now) {
+  envelope e;
+  e.stream = own;
+  e.type = std::move(type);
+  e.workspace.value = system_workspace;
+  e.partition_key = own.value;
+  e.time = now;
+  e.principal = "system";
+  e.data = std::move(data);
+  return e;
+}
+
 // -- taking ------------------------------------------------------------------------------------
 
 partition_taking::partition_taking(const event_log& log, std::uint32_t partition, std::string node,
-                                   const wall_clock& clock, id_source& ids)
+                                   const wall_clock& clock, id_source& ids, std::string ledger)
     : log_(log),
       partition_(partition),
       node_(std::move(node)),
       clock_(clock),
       ids_(ids),
-      stream_(partition_stream(log.partition_name(partition))) {}
+      stream_(partition_stream(log.partition_name(partition))),
+      ledger_(std::move(ledger)) {}
 
 partition_taking::step partition_taking::next() {
   // All partitions of a ledger bear one id: that of the first, which is founded before another one.
@@ -87,12 +119,24 @@ partition_taking::step partition_taking::claim() {
   auto head = log_.head(stream_);
   if (!head)
     return from_read(head.error());
+  if (log_.partition_state(partition_).sealed)
+    return sealed_error(*head);
   if (++attempts_ > claim_attempts || !*head)
     return claim_error{claim_error::kind::lost,
                        stream_.value + " was claimed by others at every attempt"};
   claim_ = make_claim(**head);
   last_.reset();
   return append_request{{claim_}};
+}
+
+claim_error partition_taking::sealed_error(const std::optional<stream_head>& head) const {
+  auto seal = seal_of(log_, partition_);
+  if (!seal)
+    return from_read(seal.error());
+  auto detail = stream_.value + " was sealed at seq " + std::to_string(head ? head->seq : 0);
+  if (*seal)
+    detail += ": its ledger goes on as " + (*seal)->ledger + " in " + (*seal)->to;
+  return {claim_error::kind::sealed, std::move(detail)};
 }
 
 /// What is to be done before the partition is founded for a ledger like this one; nothing: it is.
@@ -136,15 +180,7 @@ std::optional<partition_taking::step> partition_taking::check_opened(const envel
 
 envelope partition_taking::attributes(const stream_id& own, std::string_view name,
                                       std::string data) const {
-  envelope e;
-  e.stream = own;
-  e.type = full_type(name, 1);
-  e.workspace.value = system_workspace;
-  e.partition_key = own.value;
-  e.time = clock_.now();
-  e.principal = "system";
-  e.data = std::move(data);
-  return e;
+  return own_attributes(own, full_type(name, 1), std::move(data), clock_.now());
 }
 
 std::shared_ptr<record> partition_taking::make_opened(const topic_partition& name) const {
@@ -169,8 +205,9 @@ std::shared_ptr<record> partition_taking::make_claim(const stream_head& head) co
 result<partition_claim, claim_error> take_partition(event_log& log, std::uint32_t partition,
                                                     std::string_view node, const wall_clock& clock,
                                                     id_source& ids,
-                                                    std::chrono::milliseconds patience) {
-  partition_taking taking{log, partition, std::string{node}, clock, ids};
+                                                    std::chrono::milliseconds patience,
+                                                    std::string ledger) {
+  partition_taking taking{log, partition, std::string{node}, clock, ids, std::move(ledger)};
   for (;;) {
     auto step = taking.next();
     if (auto* taken = std::get_if<partition_claim>(&step))

@@ -1,5 +1,6 @@
 #pragma once
 
+#include "events/copied_ledger.hpp"
 #include "events/fold.hpp"
 #include "events/ids.hpp"
 #include "events/log/event_log.hpp"
@@ -30,6 +31,12 @@ struct opened_partition {
 /// Reads the data of a `partition.opened` event; nothing if it is not one.
 std::optional<opened_partition> read_opened(std::string_view data);
 
+/// The seal at the end of a partition; nothing where it is not sealed.
+result<std::optional<partition_sealed>, read_error> seal_of(const event_log& log,
+                                                            std::uint32_t partition);
+/// The attributes of an event of a partition's own stream, for make_record().
+envelope own_attributes(const stream_id& own, std::string type, std::string data, timestamp now);
+
 /// A partition taken by this process.
 struct partition_claim {
   std::uint32_t partition = 0;
@@ -46,6 +53,7 @@ struct claim_error {
     wrong_partition_count, ///< The topic was opened with another number of partitions.
     foreign,               ///< The partition is of another ledger than the first one.
     lost,                  ///< Others kept claiming in between.
+    sealed,                ///< The ledger was copied elsewhere; see detail.
   } what;
   std::string detail; ///< One sentence for the operator.
 };
@@ -55,9 +63,10 @@ struct claim_error {
 /// it back. All outlive it. One thread.
 class partition_taking {
 public:
-  /// `ids` names a ledger that is founded here.
+  /// `ids` names a ledger that is founded here, unless `ledger` does: then a partition of any other
+  /// is `foreign`.
   partition_taking(const event_log& log, std::uint32_t partition, std::string node,
-                   const wall_clock& clock, id_source& ids);
+                   const wall_clock& clock, id_source& ids, std::string ledger = {});
 
   /// A request that is to be appended, after which comes `wrote`; or the end.
   using step = std::variant<append_request, partition_claim, claim_error>;
@@ -66,6 +75,7 @@ public:
 
 private:
   step claim();
+  claim_error sealed_error(const std::optional<stream_head>& head) const;
   std::optional<step> found(std::uint32_t partition);
   std::optional<step> check_opened(const envelope& e, const topic_partition& name);
   envelope attributes(const stream_id& own, std::string_view name, std::string data) const;
@@ -89,6 +99,7 @@ private:
 result<partition_claim, claim_error>
 take_partition(event_log& log, std::uint32_t partition, std::string_view node,
                const wall_clock& clock, id_source& ids,
-               std::chrono::milliseconds patience = std::chrono::seconds{30});
+               std::chrono::milliseconds patience = std::chrono::seconds{30},
+               std::string ledger = {});
 
 } // namespace runledger

@@ -61,7 +61,7 @@ std::optional<merkle::frontier> tree_of(const tree_head& head) {
 
 std::optional<signed_tree_head> signed_head_of(const envelope& e, std::string_view ledger) {
   auto fact = decode<partition_event>(e);
-  if (!fact)
+  if (!fact || !std::holds_alternative<tree_head>(*fact))
     return std::nullopt;
   const auto& head = std::get<tree_head>(*fact);
   return signed_tree_head{

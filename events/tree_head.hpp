@@ -1,6 +1,7 @@
 #pragma once
 
 #include "events/chain.hpp"
+#include "events/copied_ledger.hpp"
 #include "events/ed25519.hpp"
 #include "events/merkle.hpp"
 
@@ -40,7 +41,8 @@ struct tree_head {
   }
 };
 /// The facts of a partition's own stream that the codec knows.
-using partition_event = std::variant<tree_head>;
+using partition_event =
+    std::variant<tree_head, partition_sealed, ledger_copy_started, ledger_copied>;
 
 /// The tree of which the head speaks; nothing if its frontier does not give its root.
 std::optional<merkle::frontier> tree_of(const tree_head& head);

@@ -13,6 +13,9 @@ namespace runledger {
 /// the start, before anything else is appended.
 append_result append_and_wait(event_log& log, append_request request,
                               std::chrono::milliseconds patience);
+/// The same for a group: one result a request.
+std::vector<append_result> append_group_and_wait(event_log& log, std::vector<append_request> group,
+                                                 std::chrono::milliseconds patience);
 
 /// The answers to a group of `count` requests none of which was judged.
 inline std::vector<append_result> alike(std::size_t count, append_outcome outcome,

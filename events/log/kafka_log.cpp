@@ -410,7 +410,8 @@ void kafka_log::parts::send(const std::vector<kafka::append_book::outgoing>& eve
     for (const auto& each : events) {
       if (each.request != broken_request) {
         auto sent = producer ? producer->send(tail->names()[each.event->partition],
-                                              writer.write(*each.event), tag_of(each.id))
+                                              writer.write(*each.event, each.event->origin),
+                                              tag_of(each.id))
                              : kafka::error{0, false, "the producer is being replaced"};
         if (sent)
           continue;

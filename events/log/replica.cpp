@@ -138,6 +138,8 @@ result<void, std::string> replica::use() {
     return db.error().message;
   if (auto known = sqlite::prepare_ledger_file(*db, options_.path, false); !known)
     return known.error();
+  if (auto ready = sqlite::ensure_origins(*db); !ready) // An earlier version's has none.
+    return ready.error().message;
   rows_ = std::make_unique<sqlite_log_rows>(std::move(*db));
   made_anew_ = why_unusable();
   return {};

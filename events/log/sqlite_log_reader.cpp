@@ -1,5 +1,6 @@
 #include "events/log/sqlite_log_reader.hpp"
 
+#include "events/copied_ledger.hpp"
 #include "events/log/read_bounds.hpp"
 #include "events/log/sqlite_rows.hpp"
 
@@ -67,7 +68,15 @@ result<void, sqlite::error> sqlite_log_reader::prepare() {
     sqlite::statement& target;
     std::string sql;
   };
-  const auto select = "SELECT " + std::string{sqlite::event_columns} + " FROM events WHERE ";
+  auto origins = sqlite::has_origins(db_);
+  if (!origins)
+    return origins.error();
+  has_origins_ = *origins;
+  const auto select =
+      "SELECT " + std::string{sqlite::event_columns}
+      + (has_origins_ ? ", (SELECT origin FROM origins AS o WHERE o.\"offset\" = e.\"offset\")"
+                      : "")
+      + " FROM events AS e WHERE ";
   const prepared all[] = {
       {stream_, select + "stream = ?1 AND seq >= ?2 AND \"offset\" < ?4 ORDER BY seq LIMIT ?3"},
       {partition_, select + "\"offset\" >= ?1 AND \"offset\" < ?3 ORDER BY \"offset\" LIMIT ?2"},
@@ -81,6 +90,7 @@ result<void, sqlite::error> sqlite_log_reader::prepare() {
       {last_claim_, select
                         + "stream = ?1 AND type = 'dev.runledger.partition.claimed.v1'"
                           " ORDER BY seq DESC LIMIT 1"},
+      {last_own_, select + "stream = ?1 ORDER BY seq DESC LIMIT 1"},
   };
   for (auto& p : all) {
     auto made = db_.prepare(p.sql);
@@ -89,6 +99,13 @@ result<void, sqlite::error> sqlite_log_reader::prepare() {
     p.target = std::move(*made);
   }
   return {};
+}
+
+void sqlite_log_reader::take_row(const sqlite::statement& row, bool check_hashes,
+                                 record& into) const {
+  sqlite::read_event(row, check_hashes, into);
+  if (has_origins_)
+    into.origin = row.text(sqlite::event_column_count);
 }
 
 read_error sqlite_log_reader::failure(const stream_id& stream) const {
@@ -116,7 +133,8 @@ result<std::vector<record_ptr>, read_error> sqlite_log_reader::stream(const stre
   sqlite::step_result step;
   while ((step = stream_.step()) == sqlite::step_result::row) {
     bool is_predecessor = first < wanted && stream_.integer(2) == static_cast<std::int64_t>(first);
-    auto r = sqlite::read_event(stream_, !is_predecessor);
+    auto r = std::make_shared<record>();
+    take_row(stream_, !is_predecessor, *r);
     if (is_predecessor) {
       checker.follow(*r);
       continue;
@@ -140,7 +158,9 @@ result<std::vector<record_ptr>, read_error> sqlite_log_reader::partition(std::in
   partition_.bind(1, from).bind(2, sql_limit(limit)).bind(3, before);
   auto step = sqlite::step_result::done;
   while (bytes < read_bytes_limit && (step = partition_.step()) == sqlite::step_result::row) {
-    out.push_back(sqlite::read_event(partition_, check_hashes));
+    auto r = std::make_shared<record>();
+    take_row(partition_, check_hashes, *r);
+    out.push_back(std::move(r));
     bytes += out.back()->event.data.size();
   }
   if (step == sqlite::step_result::failed)
@@ -157,7 +177,7 @@ result<std::size_t, read_error> sqlite_log_reader::rows(std::int64_t from,
       .bind(3, std::numeric_limits<std::int64_t>::max());
   sqlite::step_result step;
   while ((step = partition_.step()) == sqlite::step_result::row)
-    sqlite::read_event(partition_, true, into[count++]);
+    take_row(partition_, true, into[count++]);
   if (step == sqlite::step_result::failed)
     return failure({});
   return count;
@@ -238,6 +258,26 @@ result<partition_head, read_error> sqlite_log_reader::partition_state(const part
     return corrupt(own_stream, claim->event.seq, claim->offset,
                    claim->damage.empty() ? std::string{to_string(v)} : claim->damage);
   advance(state, head, *claim);
+  return sealed_state(std::move(state), own_stream);
+}
+
+/// A seal, if there is one, is the last event.
+result<partition_head, read_error> sqlite_log_reader::sealed_state(partition_head state,
+                                                                   const stream_id& own_stream) {
+  sqlite::reset_at_end reset{last_own_};
+  last_own_.bind(1, own_stream.value);
+  const auto step = last_own_.step();
+  if (step == sqlite::step_result::failed)
+    return failure(own_stream);
+  if (step == sqlite::step_result::done)
+    return state;
+  const auto last = sqlite::read_event(last_own_, true);
+  if (last->event.type != full_type(partition_sealed::name, 1))
+    return state;
+  if (!last->damage.empty() || last->epoch != state.epoch)
+    return corrupt(own_stream, last->event.seq, last->offset,
+                   last->damage.empty() ? "the seal is not of the last claim" : last->damage);
+  state.sealed = true;
   return state;
 }
 

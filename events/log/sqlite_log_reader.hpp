@@ -35,9 +35,14 @@ private:
   explicit sqlite_log_reader(sqlite::connection db) : db_(std::move(db)) {}
   result<void, sqlite::error> prepare();
   read_error failure(const stream_id& stream) const;
+  void take_row(const sqlite::statement& row, bool check_hashes, record& into) const;
 
   sqlite::connection db_;
-  sqlite::statement stream_, partition_, head_, unfinished_, end_, last_claim_;
+  result<partition_head, read_error> sealed_state(partition_head state,
+                                                  const stream_id& own_stream);
+
+  bool has_origins_ = false; ///< Rows end with their origin.
+  sqlite::statement stream_, partition_, head_, unfinished_, end_, last_claim_, last_own_;
 };
 
 } // namespace runledger

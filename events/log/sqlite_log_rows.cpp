@@ -54,7 +54,23 @@ bool sqlite_log_rows::remember_error() {
 
 bool sqlite_log_rows::insert(const record& r) {
   sqlite::bind_event(insert_, r);
-  return run(insert_) && (r.event.type != partition_opened_type || note_ledger_id(r.event));
+  return run(insert_) && (r.event.type != partition_opened_type || note_ledger_id(r.event))
+         && (r.origin.empty() || note_origin(r));
+}
+
+bool sqlite_log_rows::note_origin(const record& r) {
+  if (!set_origin_) {
+    auto made = sqlite::ensure_origins(db_);
+    auto insert = made ? db_.prepare("INSERT INTO origins (\"offset\", origin) VALUES (?1, ?2)")
+                       : result<sqlite::statement, sqlite::error>{made.error()};
+    if (!insert) {
+      last_error_ = insert.error();
+      return false;
+    }
+    set_origin_ = std::move(*insert);
+  }
+  set_origin_.bind(1, sqlite::row_place(r.partition, r.offset)).bind(2, r.origin);
+  return run(set_origin_);
 }
 
 /// The ledger's id, where a person with a SQLite tool looks for it.

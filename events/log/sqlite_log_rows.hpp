@@ -24,7 +24,8 @@ public:
   bool commit() { return run(commit_); }
   bool rollback() { return run(rollback_); }
 
-  /// Inserts a row; `partition.opened` also leaves the ledger's id in `meta`.
+  /// Inserts a row, and its origin beside it; `partition.opened` also leaves the ledger's id in
+  /// `meta`.
   bool insert(const record& r);
   /// Follows what a group changed: only a stream whose last event says something new costs a write.
   bool write_unfinished(const std::vector<head_cache::change>& changes);
@@ -49,12 +50,13 @@ public:
 
 private:
   bool note_ledger_id(const envelope& e);
+  bool note_origin(const record& r);
   bool remember_error();
 
   sqlite::connection db_;
   sqlite::error last_error_;
   sqlite::statement begin_, commit_, rollback_, insert_, select_head_, select_hash_;
-  sqlite::statement set_unfinished_, unset_unfinished_, set_ledger_id_;
+  sqlite::statement set_unfinished_, unset_unfinished_, set_ledger_id_, set_origin_;
 };
 
 } // namespace runledger

@@ -36,6 +36,10 @@ CREATE TABLE unfinished (             -- streams whose last event is open
   stream TEXT PRIMARY KEY,
   due_ms INTEGER
 ) STRICT, WITHOUT ROWID;
+CREATE TABLE origins (                -- of events that were copied from another ledger
+  "offset" INTEGER PRIMARY KEY,       -- as in events
+  origin   TEXT NOT NULL              -- <ledger>:<partition's own stream>:<leaf>
+) STRICT;
 CREATE TABLE meta (
   name  TEXT PRIMARY KEY,
   value TEXT NOT NULL
@@ -167,6 +171,19 @@ result<void, std::string> prepare_ledger_file(connection& db, const std::string&
     return why;
   }
   return {};
+}
+
+result<bool, error> has_origins(connection& db) {
+  auto found = db.query_integer(
+      "SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name = 'origins'");
+  if (!found)
+    return found.error();
+  return {boost::system::in_place_value, *found && **found > 0};
+}
+
+result<void, error> ensure_origins(connection& db) {
+  return db.exec("CREATE TABLE IF NOT EXISTS origins (\"offset\" INTEGER PRIMARY KEY,"
+                 " origin TEXT NOT NULL) STRICT");
 }
 
 std::string insert_event_sql() {

@@ -23,6 +23,12 @@ constexpr std::int64_t ledger_application_id = 0x526e4c67;
 result<void, std::string> prepare_ledger_file(connection& db, const std::string& path,
                                               bool writable);
 
+/// Whether the file has the table `origins`: those of earlier versions do not, and hold no copied
+/// events.
+result<bool, error> has_origins(connection& db);
+/// Adds it where it is missing.
+result<void, error> ensure_origins(connection& db);
+
 /// The value of the column `offset`: the offset itself in partition 0, and so in every ledger of
 /// one partition; in a replica of more the partition's flat number stands above 47 bits of offset.
 constexpr std::int64_t row_place(std::uint32_t partition, std::int64_t offset) {
@@ -34,6 +40,7 @@ inline constexpr std::string_view event_columns =
     "\"offset\", stream, seq, type, workspace, \"partition\", partitionkey, time, epoch, \"open\","
     " due_ms, causationid, correlationid, principal, traceparent, datahash, prevhash, eventhash,"
     " data";
+inline constexpr int event_column_count = 19;
 /// `INSERT INTO events ...` with one parameter per column.
 std::string insert_event_sql();
 

@@ -24,7 +24,7 @@ for (const message of messages) {
 }
 
 const topics = {
-  run: 'runs', session: 'runs', worker: 'workers', queue: 'workers', partition: null,
+  run: 'runs', session: 'runs', ledger: 'runs', worker: 'workers', queue: 'workers', partition: null,
 };
 for (const channel of document.channels().all()) {
   const [, topic] = /^\{prefix\}\.([a-z]+)$/.exec(channel.address());

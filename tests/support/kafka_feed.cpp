@@ -34,6 +34,10 @@ public:
       const auto& [topic, partitions] = roll_.pick(usual_topics);
       at(topic, static_cast<std::uint32_t>(roll_.below(partitions)));
       step();
+      if (i == count * 4 / 5) { // One partition ends, and not everybody knows it.
+        govern_by(roll_.coin() ? new_stream(true) : own(), "partition.sealed", epoch());
+        govern_by(own(), "partition.sealed", epoch());
+      }
     }
     return std::move(records_);
   }
@@ -93,6 +97,12 @@ private:
   void claim(const std::string& stream, std::uint64_t says, std::uint64_t epoch) {
     auto e = attributes(stream, "partition.claimed");
     e.data = fmt::format(R"({{"epoch":{},"node":"node_{}"}})", says, roll_.below(3));
+    write(*next_of(std::move(e), epoch));
+  }
+
+  void govern_by(const std::string& stream, std::string_view type, std::uint64_t epoch) {
+    auto e = attributes(stream, type);
+    e.data = R"({"to":"kafka:b/p","ledger":"01ARZ3NDEKTSV4RRFFQ69G5FAV"})";
     write(*next_of(std::move(e), epoch));
   }
 

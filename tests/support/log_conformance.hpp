@@ -1,5 +1,7 @@
 #pragma once
 
+#include "events/codec.hpp"
+#include "events/tree_head.hpp"
 #include "tests/support/log_conformance_fixture.hpp"
 
 #include <atomic>
@@ -598,18 +600,62 @@ TYPED_TEST_P(log_conformance, keeps_partitions_apart) {
   }
 }
 
-REGISTER_TYPED_TEST_SUITE_P(
-    log_conformance, gives_back_what_it_accepted, numbers_the_partition, reads_a_stream_in_parts,
-    knows_the_head, takes_a_repeat_as_done, takes_a_repeat_after_a_new_claim,
-    refuses_a_repeat_by_another_writer, refuses_another_event_at_the_same_place, refuses_a_gap,
-    refuses_every_other_epoch, gives_equal_claims_to_the_first, is_taken_with_rising_epochs,
-    is_not_taken_with_another_partition_count, refuses_another_partition_key,
-    refuses_a_run_that_is_not_its_sessions, refuses_a_broken_chain, refuses_wrong_hashes,
-    refuses_one_request_of_a_group, decides_between_requests_of_one_group,
-    writes_nothing_of_a_refused_request, refuses_two_streams_in_one_request,
-    takes_empty_groups_and_requests, lists_unfinished_work, tells_the_listener,
-    is_read_while_it_is_written, bounds_a_read_by_bytes, hands_out_only_what_the_fold_accepts,
-    pages_unfinished_work, names_its_partitions, is_one_ledger_from_whatever_partition,
-    puts_a_stream_in_its_partition, refuses_own_streams_of_no_partition, keeps_partitions_apart);
+// Goal: where a copied event stood before is kept beside it, and beside no other.
+TYPED_TEST_P(log_conformance, keeps_origins) {
+  stream_maker s{session_name(1), this->claim()};
+  auto here = s.next(), copied = s.next();
+  copied->origin = "01ARZ3NDEKTSV4RRFFQ69G5FAV:part_ledger_0:41";
+  this->expect_accepted({here, copied});
+  for (const auto& events :
+       {this->stream(session_name(1)), *this->log().read_partition(this->home(), 2, 10)}) {
+    ASSERT_EQ(events.size(), 2u);
+    EXPECT_EQ(events[0]->origin, "");
+    EXPECT_EQ(events[1]->origin, copied->origin);
+  }
+}
+
+// Goal: behind the seal of a partition nothing is accepted, and who wants to take it is told where
+// the ledger goes on; other partitions go on.
+TYPED_TEST_P(log_conformance, ends_with_its_seal) {
+  const auto epoch = this->claim();
+  const auto home = this->home();
+  const auto own = partition_stream(this->log().partition_name(home));
+  auto fact = encode(partition_event{partition_sealed{"kafka:b/p", "L2", 0, sha256("")}});
+  auto seal =
+      make_record(**this->log().head(own),
+                  own_attributes(own, fact.type, fact.data, this->clock_.now()), epoch, false);
+  EXPECT_FALSE(*seal_of(this->log(), home));
+  this->expect_accepted({seal});
+  EXPECT_TRUE(this->log().partition_state(home).sealed);
+  EXPECT_EQ((*seal_of(this->log(), home))->to, "kafka:b/p");
+  stream_maker s{session_name(1), epoch};
+  this->expect_refused({s.next()}, verdict::wrong_epoch);
+  const auto taken = take_partition(this->log(), home, "node-2", this->clock_, this->ids_);
+  ASSERT_FALSE(taken);
+  EXPECT_EQ(taken.error().what, claim_error::kind::sealed);
+  EXPECT_NE(taken.error().detail.find("goes on as L2 in kafka:b/p"), std::string::npos)
+      << taken.error().detail;
+  for (std::uint32_t p = 0; p < this->log().partition_count(); ++p)
+    if (p != home) {
+      EXPECT_EQ(this->claim_one(p), epoch + 1);
+    }
+}
+
+REGISTER_TYPED_TEST_SUITE_P(log_conformance, gives_back_what_it_accepted, numbers_the_partition,
+                            reads_a_stream_in_parts, knows_the_head, takes_a_repeat_as_done,
+                            takes_a_repeat_after_a_new_claim, refuses_a_repeat_by_another_writer,
+                            refuses_another_event_at_the_same_place, refuses_a_gap,
+                            refuses_every_other_epoch, gives_equal_claims_to_the_first,
+                            is_taken_with_rising_epochs, is_not_taken_with_another_partition_count,
+                            refuses_another_partition_key, refuses_a_run_that_is_not_its_sessions,
+                            refuses_a_broken_chain, refuses_wrong_hashes,
+                            refuses_one_request_of_a_group, decides_between_requests_of_one_group,
+                            writes_nothing_of_a_refused_request, refuses_two_streams_in_one_request,
+                            takes_empty_groups_and_requests, lists_unfinished_work,
+                            tells_the_listener, is_read_while_it_is_written, bounds_a_read_by_bytes,
+                            hands_out_only_what_the_fold_accepts, pages_unfinished_work,
+                            names_its_partitions, is_one_ledger_from_whatever_partition,
+                            puts_a_stream_in_its_partition, refuses_own_streams_of_no_partition,
+                            keeps_partitions_apart, keeps_origins, ends_with_its_seal);
 
 } // namespace runledger::test

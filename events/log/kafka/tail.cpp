@@ -60,6 +60,7 @@ void tail::take_record(std::uint32_t partition, message m) {
     r.event = std::move(decoded->event);
     r.event->partition = partition;
     r.event->offset = r.offset;
+    r.event->origin = std::move(decoded->origin);
   } else {
     foreign_warnings_.say(fmt::format("{} [{}] offset {} is no event and is skipped: {}", m.topic(),
                                       m.partition(), m.offset(), decoded.error()));

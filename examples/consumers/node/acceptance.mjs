@@ -30,6 +30,7 @@ const TIME = /^([0-9]{4})-([0-9]{2})-([0-9]{2})T([0-9]{2}):([0-9]{2}):([0-9]{2})
 const HASH = /^[0-9a-f]{64}$/;
 const OPENED = 'dev.runledger.partition.opened.v1';
 const CLAIMED = 'dev.runledger.partition.claimed.v1';
+const SEALED = 'dev.runledger.partition.sealed.v1';
 const UTF8 = new TextDecoder('utf-8', {fatal: true, ignoreBOM: true});
 
 export class Skipped extends Error {}
@@ -259,10 +260,13 @@ export class Acceptance {
       partition.count = digitsBehind(event.data, 'partitions') & 0xffffffffn;
     else if (a.type === CLAIMED)
       partition.epoch = event.epoch;
+    else if (a.type === SEALED)
+      partition.sealed = true;
     return event;
   }
 
   #checkEpoch(partition, {attributes, data, epoch}) {
+    need(!partition.sealed, 'the partition is sealed: its ledger goes on elsewhere');
     if (attributes.type === OPENED) {
       const first = partition.count === 0n && partition.epoch === 0n;
       need(first && attributes.sequence === '1' && epoch === 0n,
@@ -282,8 +286,8 @@ export class Acceptance {
     if (/^part_./su.test(stream)) {
       need(stream === `part_${topic}_${record.partition}`, "it is another partition's own stream");
     } else {
-      const governs = attributes.type === OPENED || attributes.type === CLAIMED;
-      need(!governs, "only a partition's own stream can found or claim it");
+      const governs = [OPENED, CLAIMED, SEALED].includes(attributes.type);
+      need(!governs, "only a partition's own stream can found, claim or seal it");
       need(topic === 'ledger' || topic === topicOf(stream), 'the stream belongs to another topic');
       const count = partition.count === 0n ? 1n : partition.count;
       const place = BigInt(murmur2(Buffer.from(asked)) & 0x7fffffff) % count;

@@ -27,6 +27,7 @@ TIME = re.compile(r"([0-9]{4})-([0-9]{2})-([0-9]{2})T([0-9]{2}):([0-9]{2}):([0-9
 HASH = re.compile("[0-9a-f]{64}")
 OPENED = "dev.runledger.partition.opened.v1"
 CLAIMED = "dev.runledger.partition.claimed.v1"
+SEALED = "dev.runledger.partition.sealed.v1"
 
 
 @dataclasses.dataclass
@@ -236,6 +237,7 @@ class Partition:
     def __init__(self):
         self.count = 0  # Partitions of the topic, as partition.opened says; 0: not yet.
         self.epoch = 0  # The last accepted claim's.
+        self.sealed = False  # partition.sealed was accepted: nothing is, any more.
         self.heads = {}  # Stream -> (sequence, eventhash, partitionkey) of its last accepted event.
 
 
@@ -261,10 +263,13 @@ class Acceptance:
             partition.count = digits_behind(event.data, b"partitions") & 0xFFFFFFFF
         elif attributes["type"] == CLAIMED:
             partition.epoch = event.epoch
+        elif attributes["type"] == SEALED:
+            partition.sealed = True
         return event
 
     @staticmethod
     def check_epoch(partition, event):
+        need(not partition.sealed, "the partition is sealed: its ledger goes on elsewhere")
         kind = event.attributes["type"]
         if kind == OPENED:
             first = partition.count == 0 and partition.epoch == 0
@@ -285,8 +290,8 @@ class Acceptance:
             own = f"part_{topic}_{record.partition}"
             need(stream == own, "it is another partition's own stream")
         else:
-            governs = attributes["type"] in (OPENED, CLAIMED)
-            need(not governs, "only a partition's own stream can found or claim it")
+            governs = attributes["type"] in (OPENED, CLAIMED, SEALED)
+            need(not governs, "only a partition's own stream can found, claim or seal it")
             need(topic in ("ledger", topic_of(stream)), "the stream belongs to another topic")
             place = (murmur2(asked.encode()) & 0x7FFFFFFF) % max(partition.count, 1)
             need(place == record.partition, "partitionkey belongs to another partition")

@@ -519,4 +519,22 @@ TEST(envelope_vectors, match) {
   }
 }
 
+// Rule 1. Goal: `partition.sealed` ends its partition: neither the next claim nor an event of the
+// current epoch is accepted behind it; it counts in the partition's own stream alone.
+TEST_F(fold_test, accepts_nothing_behind_a_seal) {
+  constexpr const char* data = "{\"to\":\"kafka:b/p\",\"ledger\":\"L2\",\"events\":0}";
+  auto elsewhere = own_event({}, "partition.sealed", data, 1, "ws/default");
+  EXPECT_EQ(reader_.look(*elsewhere), verdict::wrong_partition);
+  EXPECT_EQ(reader_.look(*own_event(own_head(), "partition.sealed", data, 0)),
+            verdict::wrong_epoch);
+  auto seal = own_event(own_head(), "partition.sealed", data, 1);
+  ASSERT_EQ(reader_.read(*seal), verdict::accepted);
+  EXPECT_TRUE(reader_.state.sealed);
+  EXPECT_EQ(reader_.look(*seal), verdict::duplicate);
+  EXPECT_EQ(reader_.look(*claim(own_head(), 2)), verdict::wrong_epoch);
+  EXPECT_EQ(reader_.look(*session_.next()), verdict::wrong_epoch);
+  EXPECT_EQ(reader_.look(*own_event(own_head(), "partition.sealed", data, 1)),
+            verdict::wrong_epoch);
+}
+
 } // namespace runledger::test

@@ -637,4 +637,35 @@ TEST_F(sqlite_log_test, counts) {
   EXPECT_GT(after.wal_bytes, 0);
 }
 
+// Goal: a seal and origins are known to whoever opens the file next, also for reading alone.
+TEST(sqlite_log, knows_seal_and_origins_when_it_is_opened_again) {
+  temp_folder folder;
+  fixed_clock clock;
+  counting_ids ids;
+  {
+    auto log = open_or_null({.folder = folder.path(), .wal_preallocated_bytes = 0});
+    auto claim = take_partition(*log, 0, "a", clock, ids);
+    ASSERT_TRUE(claim);
+    stream_maker s{session_name(1), 1};
+    auto copied = s.next();
+    copied->origin = "L:part_ledger_0:0";
+    ASSERT_EQ(append_one(*log, {copied}).outcome, append_outcome::accepted);
+    const stream_id own{"part_ledger_0"};
+    auto fact = encode(partition_event{partition_sealed{"sqlite:/b", "L2", 1, sha256("x")}});
+    ASSERT_EQ(append_one(*log, {make_record(claim->head,
+                                            own_attributes(own, fact.type, fact.data, clock.now()),
+                                            1, false)})
+                  .outcome,
+              append_outcome::accepted);
+  }
+  for (const bool read_only : {true, false}) {
+    sqlite_log_options options{.folder = folder.path(), .wal_preallocated_bytes = 0};
+    if (read_only)
+      options = {.file = folder / "ledger.db", .read_only = true};
+    auto log = open_or_null(std::move(options));
+    EXPECT_TRUE(log->partition_state(0).sealed);
+    EXPECT_EQ(read_all(*log)[2]->origin, "L:part_ledger_0:0");
+  }
+}
+
 } // namespace runledger::test
