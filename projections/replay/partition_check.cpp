@@ -2,6 +2,7 @@
 
 #include "events/base64.hpp"
 #include "events/codec.hpp"
+#include "events/named_contents.hpp"
 #include "events/node.hpp"
 #include "events/partition.hpp"
 
@@ -44,18 +45,14 @@ bool is_type(const record& r, std::string_view name) {
 
 } // namespace
 
-void finding_list::add(finding f) {
-  ++report_.found;
-  if (report_.findings.size() < most_)
-    report_.findings.push_back(std::move(f));
-}
-
 partition_check::partition_check(std::uint32_t partition, const event_log& log,
-                                 const verify_options& options, verify_report& report)
+                                 const verify_options& options, copy_check& copied,
+                                 verify_report& report)
     : partition_(partition),
       log_(log),
       own_stream_(partition_stream(log.partition_name(partition))),
       options_(options),
+      copied_(copied),
       report_(report),
       findings_(report, options.findings_max),
       state_(head_of_empty(partition, log.partition_name(partition))) {
@@ -123,6 +120,7 @@ void partition_check::judge(const record& r, stream_entry& s) {
     take_key(r);
   if (options_.blobs != nullptr)
     check_contents(r);
+  copied_.take(r);
   tree_.add(r.event.eventhash);
   last_leaf_ = r.offset;
   if (next_kept_ != kept_.end() && next_kept_->first == tree_.size())
@@ -220,24 +218,8 @@ void partition_check::check_contents(const record& r) {
     else if (size && content->size() != *size)
       findings_.add(at(finding_kind::blob, r, "its content " + to_hex(id) + " has another size"));
   };
-  if (is_type(r, run::artifact_published::name)) {
-    auto fact = decode<run::event>(r.event);
-    if (const auto* file = fact ? std::get_if<run::artifact_published>(&*fact) : nullptr)
-      check(file->content, static_cast<std::uint64_t>(file->size_bytes));
-  }
-  if (r.event.data.find("\"blobs\"") == std::string::npos)
-    return;
-  auto parsed = json::parse(r.event.data);
-  auto blobs = parsed ? parsed->root().find("blobs") : std::nullopt;
-  if (!blobs || !blobs->is_object())
-    return;
-  for (auto named : blobs->children()) {
-    auto id = named.find("digest"), size = named.find("size");
-    auto hash = id && id->is_string() ? digest_from_hex(id->string()) : std::nullopt;
-    auto bytes = size ? size->integer() : std::nullopt;
-    if (hash)
-      check(*hash, bytes ? std::optional{static_cast<std::uint64_t>(*bytes)} : std::nullopt);
-  }
+  for (const auto& content : named_contents(r.event))
+    check(content.id, content.size);
 }
 
 // -- tree heads ----------------------------------------------------------------------------------

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "events/node.hpp"
+#include "projections/replay/copy_check.hpp"
 #include "projections/replay/verify.hpp"
 
 #include <boost/unordered/unordered_flat_map.hpp>
@@ -12,24 +13,13 @@
 
 namespace runledger::replay {
 
-/// Collects findings up to a bound.
-class finding_list {
-public:
-  finding_list(verify_report& report, std::size_t most) : report_(report), most_(most) {}
-  void add(finding f);
-
-private:
-  verify_report& report_;
-  std::size_t most_;
-};
-
 /// The heart of verify: takes the rows of one partition in their order and says what is wrong with
 /// them. After a finding it goes on as if the row were right, so that one change is told once where
 /// that is possible. Memory: about 200 bytes a stream.
 class partition_check {
 public:
   partition_check(std::uint32_t partition, const event_log& log, const verify_options& options,
-                  verify_report& report);
+                  copy_check& copied, verify_report& report);
 
   /// Before the first row: a head whose root has to come out once the tree has its size.
   void expect(const kept_head& kept);
@@ -77,6 +67,7 @@ private:
   const event_log& log_;
   const stream_id own_stream_;
   const verify_options& options_;
+  copy_check& copied_;
   verify_report& report_;
   finding_list findings_;
 

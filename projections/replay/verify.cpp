@@ -1,5 +1,6 @@
 #include "projections/replay/verify.hpp"
 
+#include "projections/replay/copy_check.hpp"
 #include "projections/replay/partition_check.hpp"
 #include "projections/replay/row_source.hpp"
 
@@ -69,11 +70,11 @@ void compare_index(const event_log& log, std::uint32_t partition, row_source& fr
 }
 
 void verify_partition(const event_log& log, std::uint32_t partition, const verify_options& options,
-                      verify_report& report) {
-  partition_check check{partition, log, options, report};
+                      copy_check& copied, verify_report& report) {
+  partition_check check{partition, log, options, copied, report};
   auto end = log.end_offset(partition);
   for (const auto& k : options.kept)
-    if (partition_of(log, k.head) == partition)
+    if (!copied.is_of_source(k.head) && partition_of(log, k.head) == partition)
       check.expect(k);
   row_source rows{log, partition};
   if (scan(rows, end, check, options, report) && options.check_unfinished)
@@ -109,6 +110,8 @@ std::string_view to_string(finding_kind kind) {
       return "other_partition";
     case finding_kind::foreign_head:
       return "foreign_head";
+    case finding_kind::origin:
+      return "origin";
     case finding_kind::unfinished_index:
       return "unfinished_index";
     case finding_kind::blob:
@@ -125,8 +128,10 @@ std::string_view to_string(finding_kind kind) {
 
 verify_report verify(const event_log& log, const verify_options& options) {
   verify_report report;
+  copy_check copied{log, options, report};
   for (std::uint32_t p = 0; p < log.partition_count(); ++p)
-    verify_partition(log, p, options, report);
+    verify_partition(log, p, options, copied, report);
+  copied.finish();
   return report;
 }
 

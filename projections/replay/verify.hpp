@@ -29,6 +29,7 @@ enum class finding_kind : std::uint8_t {
   fewer_events,     ///< A head covers more events than there are: the end was cut off.
   other_partition,  ///< What stands before a head in the partition's own stream is not what was.
   foreign_head,     ///< A head that was brought along is of another ledger or partition.
+  origin,           ///< Not a copied event that can have stood where it says.
   unfinished_index, ///< Differs from the streams' last events.
   blob,             ///< A content that an event names is missing or another.
   bundle,           ///< A line that cannot stand there in a bundle.
@@ -71,6 +72,8 @@ struct verify_report {
   std::uint64_t tree_heads = 0;      ///< In the ledger.
   std::uint64_t signed_events = 0;   ///< Under a head that is right.
   std::uint64_t unsigned_events = 0; ///< Behind the last one: only chained.
+  std::uint64_t copied_events = 0;   ///< From the ledger of which this one is a copy.
+  std::uint64_t foreign_heads = 0;   ///< That ledger's last heads that the copied events bear out.
   std::uint64_t kept_matched = 0;    ///< Heads from outside that the ledger still bears out.
   std::uint64_t contents = 0;        ///< Blobs that were read.
   std::vector<finding> findings;     ///< The first ones, in the order of the ledger.
