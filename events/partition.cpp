@@ -148,11 +148,13 @@ std::optional<partition_taking::step> partition_taking::found(std::uint32_t part
     return from_read(first.error());
   if (!first->empty())
     return check_opened(first->front()->event, name);
-  if (last_)
+  if (last_ && founding_ == partition)
     return claim_error{claim_error::kind::unavailable,
                        last_->outcome == append_outcome::unavailable
                            ? last_->detail
                            : own.value + " could not be founded: " + last_->detail};
+  last_.reset();
+  founding_ = partition;
   return append_request{{make_opened(name)}};
 }
 
@@ -173,8 +175,6 @@ std::optional<partition_taking::step> partition_taking::check_opened(const envel
                                                        + opened->ledger
                                                        + ", the first partition of " + ledger_};
   ledger_ = opened->ledger;
-  if (!claim_)
-    last_.reset(); // It was about the founding event.
   return std::nullopt;
 }
 

@@ -91,6 +91,7 @@ private:
   std::string ledger_;
   std::shared_ptr<record> claim_;     ///< The last that was tried.
   std::optional<append_result> last_; ///< Of the request that next() gave last.
+  std::optional<std::uint32_t> founding_; ///< The last that was to be founded.
   int attempts_ = 0;
 };
 

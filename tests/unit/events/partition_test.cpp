@@ -49,6 +49,21 @@ TEST_F(take_partition_test, gives_up_on_a_log_that_does_not_answer) {
   EXPECT_EQ(taken.error().what, claim_error::kind::unavailable);
 }
 
+// Goal: a partition behind the first is given up too where it cannot be founded.
+TEST(take_partition, gives_up_on_a_later_partition) {
+  memory_log log{{{"runs", 1}, {"catalog", 1}}};
+  fixed_clock clock;
+  counting_ids ids;
+  ASSERT_TRUE(take_partition(log, 0, "node", clock, ids));
+  for (const auto fault : {append_fault::unavailable, append_fault::unknown_not_written}) {
+    log.fail_next(1, fault);
+    auto taken = take_partition(log, 1, "node", clock, ids);
+    ASSERT_FALSE(taken);
+    EXPECT_EQ(taken.error().what, claim_error::kind::unavailable);
+  }
+  EXPECT_TRUE(take_partition(log, 1, "node", clock, ids));
+}
+
 // Goal: a damaged founding event is not built upon.
 TEST_F(take_partition_test, refuses_a_damaged_partition_stream) {
   ASSERT_TRUE(take());
