@@ -3,8 +3,11 @@
 #include "cli/command.hpp"
 #include "cli/output.hpp"
 #include "cli/progress.hpp"
+#include "events/log/tree_head_files.hpp"
 
+#include <algorithm>
 #include <fmt/format.h>
+#include <iterator>
 
 namespace runledger::cli {
 
@@ -70,6 +73,29 @@ std::vector<replay::kept_head> brought_heads(const std::vector<std::string>& pat
   for (const auto& path : paths)
     add_brought(path, out);
   return out;
+}
+
+void add_kept_beside(const std::string& folder, std::vector<replay::kept_head>& to,
+                     replay::verify_report& report) {
+  for (const auto& name : tree_head_file_names(folder)) {
+    const auto path = folder + '/' + name;
+    const auto text = file_text(path);
+    const auto lines = lines_of(text);
+    for (std::size_t i = 0; i < lines.size(); ++i) {
+      const auto place = fmt::format("{}, line {}", path, i + 1);
+      if (auto head = head_from_line(lines[i]))
+        to.push_back({place, *std::move(head)});
+      else if (i + 1 < lines.size() || text.ends_with('\n'))
+        ++report.found,
+            report.findings.push_back(
+                {replay::finding_kind::head_unreadable, 0, {}, 0, -1, place + " is no tree head"});
+    }
+  }
+}
+
+void put_behind(replay::verify_report& report, replay::verify_report outside) {
+  report.found += outside.found;
+  std::ranges::move(outside.findings, std::back_inserter(report.findings));
 }
 
 void print_findings(const std::vector<replay::finding>& findings, std::uint64_t found,

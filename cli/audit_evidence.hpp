@@ -19,6 +19,13 @@ std::vector<ed25519::public_key> trusted_keys(const std::string& path);
 /// The tree heads of `--against FILE`. Ends the command (exit 2) unless every line is one.
 std::vector<replay::kept_head> brought_heads(const std::vector<std::string>& paths);
 
+/// Adds the tree heads in the files of DATA/tree-heads, if there are any. A line that is none is a
+/// finding; half a line at the end is what a crash leaves.
+void add_kept_beside(const std::string& folder, std::vector<replay::kept_head>& to,
+                     replay::verify_report& report);
+/// Findings from outside of the ledger come behind its own.
+void put_behind(replay::verify_report& report, replay::verify_report outside);
+
 /// The first bad place and everything that was found, for people.
 void print_findings(const std::vector<replay::finding>& findings, std::uint64_t found,
                     const char* outside);

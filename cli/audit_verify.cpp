@@ -4,13 +4,11 @@
 #include "cli/output.hpp"
 #include "cli/progress.hpp"
 #include "events/json_writer.hpp"
-#include "events/log/tree_head_files.hpp"
 #include "projections/replay/verify.hpp"
 
 #include <algorithm>
 #include <chrono>
 #include <fmt/format.h>
-#include <iterator>
 
 namespace runledger::cli {
 
@@ -21,25 +19,6 @@ struct audit_verify_options : offline_options {
   std::vector<std::string> against;
   bool blobs = false, allow_unsigned = false;
 };
-
-/// What lies beside the ledger. Half a line at the end is what a crash leaves.
-void add_lying_about(const std::string& folder, std::vector<replay::kept_head>& to,
-                     replay::verify_report& report) {
-  for (const auto& name : tree_head_file_names(folder)) {
-    const auto path = folder + '/' + name;
-    const auto text = file_text(path);
-    const auto lines = lines_of(text);
-    for (std::size_t i = 0; i < lines.size(); ++i) {
-      const auto place = fmt::format("{}, line {}", path, i + 1);
-      if (auto head = head_from_line(lines[i]))
-        to.push_back({place, *std::move(head)});
-      else if (i + 1 < lines.size() || text.ends_with('\n'))
-        ++report.found,
-            report.findings.push_back(
-                {replay::finding_kind::head_unreadable, 0, {}, 0, -1, place + " is no tree head"});
-    }
-  }
-}
 
 void print_report(const replay::verify_report& report, const audit_verify_options& asked,
                   std::size_t brought, double seconds) {
@@ -57,6 +36,10 @@ void print_report(const replay::verify_report& report, const audit_verify_option
   if (brought > 0)
     print(fmt::format("kept heads: the ledger bears out {} of {}\n",
                       with_commas(report.kept_matched), with_commas(brought)));
+  if (report.copied_events > 0)
+    print(fmt::format("{} events were copied from another ledger; {} of its last tree heads bear "
+                      "them out\n",
+                      with_commas(report.copied_events), with_commas(report.foreign_heads)));
   if (asked.blobs)
     print(fmt::format("{} contents of blobs\n", with_commas(report.contents)));
   if (report.found > 0)
@@ -78,6 +61,8 @@ void print_json(const replay::verify_report& report, const std::string& ledger, 
       .member("tree_heads", report.tree_heads)
       .member("signed_events", report.signed_events)
       .member("unsigned_events", report.unsigned_events)
+      .member("copied_events", report.copied_events)
+      .member("foreign_heads", report.foreign_heads)
       .member("kept_heads", kept)
       .member("kept_heads_matched", report.kept_matched)
       .member("contents", report.contents)
@@ -85,12 +70,6 @@ void print_json(const replay::verify_report& report, const std::string& ledger, 
   write_findings(writer, report.findings, report.found);
   writer.end_object();
   print(out + "\n");
-}
-
-/// Findings from outside of the ledger come behind its own.
-void put_behind(replay::verify_report& report, replay::verify_report outside) {
-  report.found += outside.found;
-  std::ranges::move(outside.findings, std::back_inserter(report.findings));
 }
 
 int verify(const audit_verify_options& asked) {
@@ -103,7 +82,7 @@ int verify(const audit_verify_options& asked) {
   const offline_ledger ledger{asked};
   replay::verify_report outside;
   if (!ledger.tree_heads().empty())
-    add_lying_about(ledger.tree_heads(), options.kept, outside);
+    add_kept_beside(ledger.tree_heads(), options.kept, outside);
   options.offsets_without_gaps = ledger.log().partition_name(0).topic == whole_ledger;
   if (asked.blobs) {
     options.blobs = ledger.blobs();

@@ -110,6 +110,7 @@ void add_keys(CLI::App& app, command& chosen);
 void add_workspaces(CLI::App& app, command& chosen);
 void add_replay(CLI::App& app, command& chosen);
 void add_audit(CLI::App& app, command& chosen);
+void add_ledger(CLI::App& app, command& chosen);
 void add_worker(CLI::App& app, command& chosen);
 void add_doctor(CLI::App& app, command& chosen);
 

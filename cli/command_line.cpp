@@ -32,6 +32,7 @@ void add_commands(CLI::App& app, command& chosen) {
   add_workspaces(app, chosen);
   add_replay(app, chosen);
   add_audit(app, chosen);
+  add_ledger(app, chosen);
   add_worker(app, chosen);
   add_doctor(app, chosen);
   app.footer("Exit codes: 0 done; 1 the answer is no, such as a run that failed; 2 the call was "

@@ -5,6 +5,7 @@
 #include "cli/private_file.hpp"
 #include "cli/version.hpp"
 #include "events/log/boot.hpp"
+#include "events/log/ledger_copy.hpp"
 #include "events/log/sqlite_log.hpp"
 #include "http/key_loading.hpp"
 #include "http/routes/table.hpp"
@@ -180,12 +181,22 @@ void server_process::open_ledger() {
   log_ = std::move(*log);
 }
 
+/// A ledger that goes on elsewhere, or is not whole, is not written to.
+void server_process::expect_open_ledger() const {
+  const auto why = why_closed(*log_);
+  if (!why)
+    throw std::runtime_error(fmt::format("the ledger cannot be read: {}", why.error().detail));
+  if (*why)
+    throw std::runtime_error(**why);
+}
+
 void server_process::open_parts() {
   auto lock = data_folder_lock::acquire(data_);
   if (!lock)
     throw std::runtime_error(lock.error());
   lock_ = std::move(*lock);
   open_ledger();
+  expect_open_ledger();
   if (!blobs_) {
     auto blobs =
         file_blob_store::open(settings_.blobs_dir.empty() ? data_ + "/blobs" : settings_.blobs_dir);

@@ -46,6 +46,7 @@ public:
 private:
   void open_parts();
   void open_ledger();
+  void expect_open_ledger() const;
   void make_edge();
   void listen();
   void start_engine();

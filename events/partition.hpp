@@ -89,8 +89,8 @@ private:
   id_source& ids_;
   const stream_id stream_;
   std::string ledger_;
-  std::shared_ptr<record> claim_;     ///< The last that was tried.
-  std::optional<append_result> last_; ///< Of the request that next() gave last.
+  std::shared_ptr<record> claim_;         ///< The last that was tried.
+  std::optional<append_result> last_;     ///< Of the request that next() gave last.
   std::optional<std::uint32_t> founding_; ///< The last that was to be founded.
   int attempts_ = 0;
 };
