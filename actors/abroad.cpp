@@ -216,11 +216,11 @@ void abroad::create_agent(const peer_command& ask, const answer<peer_done>& to, 
       else
         to.refuse(errc::ledger_unavailable);
     });
-  auto known = fold_stream<names_traits>(services_->log, names_stream_of(ask.workspace));
-  if (!known)
+  const auto* known = names_.of(ask.workspace);
+  if (known == nullptr)
     return to.refuse(errc::ledger_unavailable, "The names of the workspace cannot be read.");
   const auto& slug = std::get<agent::create>(wished->body).slug;
-  const auto* owner = names::owner_of(known->state, "agent", slug);
+  const auto* owner = names::owner_of(*known, "agent", slug);
   if (owner == nullptr || *owner != id.value)
     return to.refuse(errc::name_taken, "The slug `" + slug + "` is in use.");
   deliver();

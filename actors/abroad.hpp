@@ -1,5 +1,6 @@
 #pragma once
 
+#include "actors/known_names.hpp"
 #include "actors/services.hpp"
 #include "actors/turn_away.hpp"
 #include "actors/version_pinner.hpp"
@@ -13,7 +14,8 @@ namespace runledger {
 /// processes it does nothing.
 class abroad {
 public:
-  abroad(caf::actor_system& sys, services_ptr s) : system_(sys), services_(std::move(s)) {}
+  abroad(caf::actor_system& sys, services_ptr s)
+      : system_(sys), services_(std::move(s)), names_(services_->log) {}
 
   /// There are other processes, so what was read of their partitions may be old.
   bool may_be_old() const { return services_->others != nullptr; }
@@ -51,6 +53,7 @@ private:
   caf::actor_system& system_;
   services_ptr services_;
   std::unordered_map<std::string, known_agent> agents_; // That are held elsewhere.
+  known_names names_;                                   // Likewise, perhaps.
 };
 
 } // namespace runledger

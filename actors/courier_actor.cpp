@@ -6,7 +6,9 @@
 #include <algorithm>
 #include <chrono>
 #include <deque>
+#include <limits>
 #include <unordered_map>
+#include <utility>
 
 namespace runledger {
 
@@ -37,8 +39,11 @@ public:
 private:
   struct line {
     std::deque<carry_command> waiting; // The first is under way.
-    std::int64_t waited_ms = 0, pause_ms = first_pause_ms;
+    std::uint64_t ticket = 0;          // Of its attempt, or of the pause behind it.
+    std::int64_t end_ms = 0;           // Then its patience is over.
+    std::int64_t pause_ms = first_pause_ms;
     int attempts = 0;
+    bool paused = false;
   };
 
   void take(carry_command ask) {
@@ -47,14 +52,34 @@ private:
       return ask.to.refuse(errc::ledger_unavailable, "Too much waits for another server.");
     line.waiting.push_back(std::move(ask));
     if (line.waiting.size() == 1)
-      send(line);
+      begin(line);
   }
 
+  std::int64_t now_ms() const { return to_ms(services_->clock.now()); }
+
+  std::uint64_t new_ticket(line& l) {
+    by_ticket_.erase(l.ticket);
+    by_ticket_[++last_ticket_] = l.waiting.front().what.stream.value;
+    return l.ticket = last_ticket_;
+  }
+
+  void begin(line& l) {
+    const auto patience_ms = l.waiting.front().patience_ms;
+    const auto now = now_ms();
+    const bool for_ever = patience_ms > std::numeric_limits<std::int64_t>::max() - now;
+    l.end_ms = for_ever ? std::numeric_limits<std::int64_t>::max() : now + patience_ms;
+    send(l);
+  }
+
+  /// An attempt counts with all of its time: what it has not answered by the end of the patience,
+  /// it answers nobody.
   void send(line& l) {
     const auto& first = l.waiting.front();
     ++l.attempts;
-    const auto ticket = ++last_ticket_;
-    by_ticket_[ticket] = first.what.stream.value;
+    const auto ticket = new_ticket(l);
+    if (l.end_ms != std::numeric_limits<std::int64_t>::max())
+      delayed_send(this, std::chrono::milliseconds{std::max<std::int64_t>(l.end_ms - now_ms(), 0)},
+                   tick_atom_v, ticket);
     answer<peer_done> reply{
         [to = caf::actor_cast<courier_actor>(this), ticket](result<peer_done, refusal_info> got) {
           caf::anon_send(to, command_carried{ticket, std::move(got)});
@@ -73,8 +98,8 @@ private:
       return;
     auto& l = found->second;
     const bool again = done.outcome.has_error() && may_be_repeated(done.outcome.error().code);
-    if (again && l.waited_ms < l.waiting.front().patience_ms)
-      return pause(l, found->first);
+    if (again && now_ms() + l.pause_ms < l.end_ms)
+      return pause(l);
     if (again) { // An earlier attempt may have been carried out.
       auto why = done.outcome.error();
       why.code = errc::outcome_unknown;
@@ -84,29 +109,32 @@ private:
       done.outcome->replayed = false; // By an attempt whose answer got lost.
     auto to = std::move(l.waiting.front().to);
     l.waiting.pop_front();
-    l.waited_ms = l.attempts = 0;
+    l.attempts = 0;
     l.pause_ms = first_pause_ms;
     if (l.waiting.empty())
       lines_.erase(found);
     else
-      send(l);
+      begin(l);
     to(std::move(done.outcome));
   }
 
-  void pause(line& l, const std::string& stream) {
-    const auto ticket = ++last_ticket_;
-    by_ticket_[ticket] = stream;
+  void pause(line& l) {
+    const auto ticket = new_ticket(l);
+    l.paused = true;
     delayed_send(this, std::chrono::milliseconds{l.pause_ms}, tick_atom_v, ticket);
-    l.waited_ms += l.pause_ms;
     l.pause_ms = std::min(2 * l.pause_ms, longest_pause_ms);
   }
 
+  /// A pause is over, or the patience with an attempt that says nothing.
   void go_on(std::uint64_t ticket) {
-    auto place = by_ticket_.extract(ticket);
-    if (place.empty())
+    auto place = by_ticket_.find(ticket);
+    auto found = place == by_ticket_.end() ? lines_.end() : lines_.find(place->second);
+    if (found == lines_.end())
       return;
-    if (auto found = lines_.find(place.mapped()); found != lines_.end())
-      send(found->second);
+    if (std::exchange(found->second.paused, false))
+      return send(found->second);
+    command_carried silence{ticket, refusal_info{}};
+    on_answer(silence);
   }
 
   services_ptr services_;

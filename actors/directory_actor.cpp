@@ -68,7 +68,7 @@ public:
             [this](const partition_lost& e) { lose(e.partition); },
             [this](go_on_with& e) { e.what(); },
             [this](tick_atom) { passivate(); },
-            [this](drain_atom) { draining_ = true; }};
+            [this](drain_atom) { draining_ = services_->others == nullptr; }}; // Others go on.
   }
 
   const char* name() const override { return "directory"; }
@@ -327,7 +327,7 @@ private:
   }
 
   void on(attach_worker_request& ask, answer<attached_worker>& to) {
-    if (draining_)
+    if (services_->counters.draining.load())
       return to.refuse(errc::draining, "The server is about to end.");
     auto stream = queue_stream_of(ask.context.workspace, ask.queue);
     queue_message mail;

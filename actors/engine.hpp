@@ -290,6 +290,9 @@ public:
   /// actor's thread, when nothing of them is on its way to the ledger any more. The next claim may
   /// come from anywhere.
   void release(std::vector<std::uint32_t> partitions, std::function<void()> done);
+  /// Looks whether another process has claimed what is held here (on_lost); who appends notices by
+  /// itself.
+  void look_for_claims();
   bool holds(std::uint32_t partition) const;
   std::vector<std::uint32_t> held() const;
 

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "events/codec.hpp"
+#include "events/log/event_log.hpp"
 #include "events/queue.hpp"
 
 #include <optional>
@@ -113,14 +114,12 @@ result<folded<Traits>, read_error> end_of_stream(const event_log& log, const str
   return out;
 }
 
-/// Folds a stream from the ledger. A stored fact that cannot be read or does not fit is damage with
-/// a place.
+/// Goes on with the fold of a stream. A stored fact that cannot be read or does not fit is damage
+/// with a place.
 template <class Traits>
-result<folded<Traits>, read_error> fold_stream(const event_log& log, const stream_id& stream) {
-  if constexpr (requires { Traits::goes_on_from_head; })
-    return end_of_stream<Traits>(log, stream);
+result<void, read_error> fold_on(const event_log& log, const stream_id& stream,
+                                 folded<Traits>& out) {
   constexpr std::size_t page = 1000;
-  folded<Traits> out;
   for (;;) {
     auto records = log.read_stream(stream, out.head.seq + 1, page);
     if (!records)
@@ -140,8 +139,19 @@ result<folded<Traits>, read_error> fold_stream(const event_log& log, const strea
       out.head.time = r->event.time;
     }
     if (records->size() < page)
-      return out;
+      return {};
   }
+}
+
+/// Folds a stream from the ledger.
+template <class Traits>
+result<folded<Traits>, read_error> fold_stream(const event_log& log, const stream_id& stream) {
+  if constexpr (requires { Traits::goes_on_from_head; })
+    return end_of_stream<Traits>(log, stream);
+  folded<Traits> out;
+  if (auto folds = fold_on(log, stream, out); !folds)
+    return folds.error();
+  return out;
 }
 
 } // namespace runledger

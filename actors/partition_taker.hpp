@@ -23,6 +23,10 @@ void take_and_recover(caf::actor_system& sys, const services_ptr& s,
 void recover(caf::actor_system& sys, const services_ptr& s, std::vector<std::uint32_t> partitions,
              std::function<void()> done);
 
+/// What another process has claimed is lost, also where nobody appends to it. On the directory's
+/// thread.
+void look_for_claims(const services_ptr& s);
+
 /// Whatever is to follow when the last copy of this goes.
 pending_work after_the_last(std::function<void()> then);
 

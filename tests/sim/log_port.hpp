@@ -27,7 +27,9 @@ public:
   void append(std::vector<append_request> group, completion done) override;
   result<std::vector<record_ptr>, read_error>
   read_stream(const stream_id& stream, std::uint64_t from_seq, std::size_t limit) const override {
-    return disk_.read_stream(stream, from_seq, limit);
+    auto out = disk_.read_stream(stream, from_seq, limit);
+    records_read_ += out ? out->size() : 0;
+    return out;
   }
   result<std::vector<record_ptr>, read_error>
   read_partition(std::uint32_t partition, std::int64_t from, std::size_t limit) const override {
@@ -58,6 +60,8 @@ public:
   /// The server died: nothing that it still asks for happens. What waited is handed out.
   std::vector<std::vector<append_request>> cut_off();
   bool connected() const { return connected_; }
+  /// Of streams, since the start.
+  std::size_t records_read() const { return records_read_; }
 
 private:
   struct held_group {
@@ -67,6 +71,7 @@ private:
   memory_log& disk_;
   std::deque<held_group> held_;
   bool holding_ = false, connected_ = true;
+  mutable std::size_t records_read_ = 0;
 };
 
 } // namespace runledger::sim

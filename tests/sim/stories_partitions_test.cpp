@@ -1,3 +1,4 @@
+#include "actors/partition_taker.hpp"
 #include "actors/request_home.hpp"
 #include "tests/sim/story.hpp"
 
@@ -150,6 +151,29 @@ TEST_F(stories_partitions, lost_partition_is_noticed) {
   EXPECT_EQ(first.host.alive(), 0U);
   take(first, home);
   expect_unharmed(got.fact->run);
+}
+
+// Goal: a claim of another process is noticed where nobody appends, by who looks; what is held by
+// its own last claim stays.
+TEST_F(stories_partitions, a_claim_is_noticed_without_an_append) {
+  begin();
+  auto& first = w.current();
+  look_for_claims(first.actors);
+  settle();
+  EXPECT_THAT(w.lost, IsEmpty());
+  w.claim_elsewhere(1);
+  settle();
+  EXPECT_THAT(w.lost, IsEmpty()) << "nothing is written there";
+  look_for_claims(first.actors);
+  look_for_claims(first.actors);
+  settle();
+  EXPECT_THAT(w.lost, ElementsAre(1U));
+  EXPECT_FALSE(first.actors->partitions.holds(1));
+  take(first, 1);
+  look_for_claims(first.actors);
+  settle();
+  EXPECT_THAT(w.lost, ElementsAre(1U));
+  EXPECT_TRUE(first.actors->partitions.holds(1));
 }
 
 // Goal: a release waits for what is at the ledger, and who asked for that hears how it ended.

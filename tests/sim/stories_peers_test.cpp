@@ -1,6 +1,7 @@
 #include "actors/request_home.hpp"
 #include "tests/sim/story.hpp"
 
+#include <future>
 #include <numeric>
 
 namespace runledger::sim {
@@ -148,6 +149,80 @@ TEST_F(stories_peers, ghost_gives_its_name_away) {
   settle();
   EXPECT_TRUE(told->refused(errc::name_taken));
   EXPECT_TRUE(names_of(keyed_agent(key)).empty());
+}
+
+// Goal: a creation elsewhere has five seconds, those of attempts that say nothing included; its
+// names' partition can go then.
+TEST_F(stories_peers, a_silent_attempt_counts) {
+  begin();
+  const auto key = key_elsewhere();
+  part({home_of(keyed_agent(key))});
+  auto made = create(first(), key, "slow");
+  until_a_letter();
+  w.advance(milliseconds{4'900});
+  w.run_jobs();
+  EXPECT_TRUE(made->nothing());
+  w.advance(milliseconds{200});
+  w.run_jobs();
+  EXPECT_TRUE(made->refused(errc::outcome_unknown)) << "its one attempt has not been answered";
+  settle_with(journey::arrives, 1); // It arrives all the same, and is answered to nobody.
+  EXPECT_EQ(made->times, 1);
+  EXPECT_THAT(names_of(keyed_agent(key)), ElementsAre("agent.created"));
+  auto again = create(first(), key, "slow");
+  settle();
+  ASSERT_TRUE(again->accepted());
+  EXPECT_TRUE((**again).replayed);
+}
+
+// Goal: the server of an agent reads its workspace's names on from where it was, and not from their
+// beginning with each creation.
+TEST_F(stories_peers, names_are_read_on) {
+  begin();
+  const auto home = home_of(keyed_agent(key_elsewhere()));
+  auto& second = part({home});
+  int number = 0;
+  auto reads_of_one = [&] {
+    std::string key;
+    do
+      key = "key-" + std::to_string(number++);
+    while (home_of(keyed_agent(key)) != home);
+    const auto before = second.port.records_read();
+    auto made = create(first(), key, "slug-" + key);
+    settle_with(journey::arrives, 1);
+    EXPECT_TRUE(made->accepted());
+    return second.port.records_read() - before;
+  };
+  const auto at_first = reads_of_one();
+  for (int i = 0; i < 10; ++i)
+    EXPECT_TRUE(create(first(), "", "more-" + std::to_string(i)) != nullptr);
+  settle();
+  reads_of_one();
+  EXPECT_LE(reads_of_one(), at_first);
+}
+
+// Goal: one of several that is about to end takes what comes, because nobody else can yet; it
+// executes nothing of that, and whoever has the partition then does.
+TEST_F(stories_peers, who_drains_accepts_what_others_execute) {
+  begin();
+  let(1, {step("a")});
+  std::vector<std::uint32_t> all(w.disk.partition_count());
+  std::iota(all.begin(), all.end(), 0U);
+  auto drained = std::make_shared<std::promise<void>>();
+  caf::anon_send(first().directory, drain_atom_v);
+  caf::anon_send(first().actors->dispatcher, drain_slots{drained});
+  auto told = start_run(first(), 1, "key");
+  auto made = create(first(), "", "late");
+  settle();
+  ASSERT_TRUE(told->accepted());
+  EXPECT_TRUE(made->accepted());
+  EXPECT_EQ(first().actors->counters.running_runs.load(), 0U);
+  bool released = false;
+  w.release(first(), all, [&] { released = true; });
+  until([&] { return released; }, "the release");
+  w.settings.partitions = std::move(all);
+  w.start();
+  until_ended((**told).fact->run);
+  EXPECT_EQ(state_of((**told).fact->run).at, run::phase::succeeded);
 }
 
 // Goal: the version of an agent that lives elsewhere is pinned without a message; a run, keyed or
