@@ -37,6 +37,12 @@ std::optional<std::string> proven_address(std::string_view member, std::string_v
 } // namespace
 
 std::string read_cluster_secret(const std::string& path) {
+  if (is_open_to_others(path))
+    throw std::runtime_error(fmt::format(
+        "`kafka.cluster_secret_file`: others on this machine can read or write {}, and who knows "
+        "the secret is an administrator. chmod 600 {}, or make another secret if others use this "
+        "machine",
+        path, path));
   const auto text = read_private_file(path);
   if (text && text->size() >= shortest_secret)
     return *text;
@@ -51,7 +57,9 @@ std::string read_cluster_secret(const std::string& path) {
 struct cluster_node::known_nodes {
   std::shared_ptr<const kafka::group_view> of;
   std::vector<std::optional<std::string>> holders; ///< By the partition's flat number.
+  std::vector<bool> strange; ///< Likewise: was given to a member that proves nothing.
   std::vector<std::string> others;
+  std::size_t strangers = 0;
 };
 
 cluster_node::cluster_node(http::net::io_context& io, const settings& with,
@@ -100,9 +108,9 @@ void cluster_node::start(engine& with, const std::string& node, std::string secr
   group_ = *std::move(made);
 }
 
-void cluster_node::leave() {
+void cluster_node::leave(std::chrono::steady_clock::time_point until) {
   if (const auto group = membership_now())
-    group->leave();
+    group->leave(until);
 }
 
 void cluster_node::stop() {
@@ -208,6 +216,7 @@ void cluster_node::look_at_share() {
     const auto here = self.lock();
     if (ec || !here || engine_ == nullptr)
       return;
+    engine_->look_for_claims();
     partitions missing;
     for (auto p : given_)
       if (!taking_.contains(p) && !engine_->holds(p))
@@ -224,6 +233,11 @@ bool cluster_node::joined() const {
   return group != nullptr && group->joined();
 }
 
+std::uint64_t cluster_node::looks() const {
+  const auto group = membership_now();
+  return group != nullptr ? group->looks() : 0;
+}
+
 void cluster_node::suspect() {
   if (const auto group = membership_now())
     group->suspect();
@@ -238,11 +252,17 @@ std::shared_ptr<const cluster_node::known_nodes> cluster_node::nodes() const {
   if (nodes_ && nodes_->of == out->of)
     return nodes_;
   out->holders.resize(names_.size());
+  out->strange.resize(names_.size());
   std::set<std::string> others;
   for (const auto& member : out->of->members) {
     const auto address = proven_address(member.client, secret_);
-    if (!address)
-      continue; // Whoever may join the group is no node because of that.
+    if (!address) { // Whoever may join the group is no node because of that.
+      note_stranger(member.client);
+      ++out->strangers;
+      for (auto p : numbers_of(member.holds))
+        out->strange[p] = true;
+      continue;
+    }
     for (auto p : numbers_of(member.holds))
       out->holders[p] = *address;
     if (*address != address_)
@@ -251,6 +271,21 @@ std::shared_ptr<const cluster_node::known_nodes> cluster_node::nodes() const {
   out->others.assign(others.begin(), others.end());
   nodes_ = out;
   return out;
+}
+
+/// Says it once of each.
+void cluster_node::note_stranger(const std::string& client) const {
+  constexpr std::size_t named_max = 100;
+  if (strangers_.size() < named_max && strangers_.insert(client).second)
+    spdlog::error("{} is a member of the group {}.owners and does not prove this cluster's secret: "
+                  "it is sent nothing, and what it holds cannot be reached from here. "
+                  "kafka.cluster_secret_file must have the same text on all nodes",
+                  client.substr(0, client.rfind('#')), settings_.kafka.topic_prefix);
+}
+
+bool cluster_node::has_stranger(std::uint32_t partition) const {
+  const auto known = nodes();
+  return partition < known->strange.size() && known->strange[partition];
 }
 
 std::optional<std::string> cluster_node::address_of(std::uint32_t partition) const {
@@ -273,6 +308,8 @@ void cluster_node::append_metrics(std::string& out) const {
          joined() ? 1 : 0);
   sample("runledger_cluster_members", "gauge", "Nodes in the group, as far as this one knows.",
          group != nullptr ? group->view()->members.size() : 0);
+  sample("runledger_cluster_strangers", "gauge",
+         "Members of the group that do not prove the cluster's secret.", nodes()->strangers);
   sample("runledger_cluster_rebalances_total", "counter",
          "Times that this node was told of another share.",
          group != nullptr ? group->rebalances() : 0);

@@ -7,6 +7,7 @@
 #include "http/cluster/membership.hpp"
 #include "http/net.hpp"
 
+#include <chrono>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -43,9 +44,9 @@ public:
   void start(engine& with, const std::string& node, std::string secret);
   /// Another process has claimed a partition that was held here. Any thread.
   void lost(std::uint32_t partition);
-  /// Hands everything over and leaves the group; blocks meanwhile. Any thread but HTTP's, whose
-  /// loop has to run.
-  void leave();
+  /// Hands everything over and leaves the group; blocks meanwhile, until then at most. Any thread
+  /// but HTTP's, whose loop has to run.
+  void leave(std::chrono::steady_clock::time_point until);
   /// Leaves without handing anything over.
   void stop();
 
@@ -55,8 +56,10 @@ public:
   void append_metrics(std::string& out) const;
 
   std::optional<std::string> address_of(std::uint32_t partition) const override;
+  bool has_stranger(std::uint32_t partition) const override;
   std::vector<std::string> others() const override;
   std::string own_address() const override { return address_; }
+  std::uint64_t looks() const override;
   void suspect() override;
 
 private:
@@ -74,6 +77,7 @@ private:
   void took(const partitions& what, const std::vector<take_failure>& failures);
   void look_at_share();
   std::shared_ptr<const known_nodes> nodes() const;
+  void note_stranger(const std::string& client) const;
 
   http::net::io_context& io_;
   const settings& settings_;
@@ -92,6 +96,7 @@ private:
   mutable std::mutex mutex_; ///< Guards what follows.
   std::shared_ptr<kafka::group> group_;
   mutable std::shared_ptr<const known_nodes> nodes_;
+  mutable std::set<std::string> strangers_; ///< That the log has named.
 };
 
 } // namespace runledger::cli

@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <cstdlib>
 #include <fmt/format.h>
+#include <optional>
 
 namespace runledger::cli {
 
@@ -33,6 +34,18 @@ finding check_server(const std::string& url) {
                         ready ? ready->status : 0),
             "Its log says what it waits for."};
   return {"server", health::ok, fmt::format("{} is ready", address->url), ""};
+}
+
+/// What a running node says of those beside it; nothing: it is none, or does not run.
+std::optional<finding> look_beside(const std::string& url) {
+  const auto address = parse_server(url);
+  if (!address)
+    return std::nullopt;
+  http_call call;
+  call.patience = std::chrono::seconds{5};
+  call.target = "/metrics";
+  const auto metrics = client{*address, ""}.send(call);
+  return metrics && metrics->ok() ? strangers_in(metrics->body) : std::nullopt;
 }
 
 std::string or_variable(const std::string& given, const char* variable, const char* fallback) {
@@ -79,8 +92,8 @@ struct doctor_options : client_options {
 
 int examine(const doctor_options& asked) {
   const std::filesystem::path data = or_variable(asked.data, "RUNLEDGER_DATA", "./runledger-data");
-  std::vector<finding> findings{
-      check_server(or_variable(asked.server, "RUNLEDGER_SERVER", "http://127.0.0.1:8080"))};
+  const auto server = or_variable(asked.server, "RUNLEDGER_SERVER", "http://127.0.0.1:8080");
+  std::vector<finding> findings{check_server(server)};
   if (asked.ready) {
     const bool is_ready = findings.front().state == health::ok;
     print(asked.json ? as_json(findings, is_ready) : as_text(findings));
@@ -95,6 +108,10 @@ int examine(const doctor_options& asked) {
   if (!brokers.empty())
     findings.push_back(check_kafka({brokers, known.properties, {}},
                                    asked.prefix.empty() ? known.topic_prefix : asked.prefix));
+  if (!known.cluster_secret_file.empty())
+    findings.push_back(check_cluster_secret(known.cluster_secret_file));
+  if (auto beside = look_beside(server))
+    findings.push_back(std::move(*beside));
   const bool healthy = std::none_of(findings.begin(), findings.end(),
                                     [](const finding& one) { return one.state == health::fail; });
   print(asked.json ? as_json(findings, healthy) : as_text(findings));

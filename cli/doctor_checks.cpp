@@ -1,10 +1,12 @@
 #include "cli/doctor_checks.hpp"
 
+#include "cli/cluster_node.hpp"
 #include "events/time.hpp"
 
 #include <array>
 #include <cerrno>
 #include <chrono>
+#include <cstdlib>
 #include <cstring>
 #include <fcntl.h>
 #include <fmt/format.h>
@@ -13,6 +15,7 @@
 #include <sched.h>
 #include <spawn.h>
 #include <sqlite3.h>
+#include <stdexcept>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/statfs.h>
@@ -198,6 +201,29 @@ finding check_key_file(const fs::path& data) {
         fmt::format("chmod 600 {}, and revoke the key if others use this machine.", path.string())};
   return {"admin key", health::ok, fmt::format("{} is readable for its owner alone", path.string()),
           ""};
+}
+
+finding check_cluster_secret(const std::string& path) {
+  try {
+    read_cluster_secret(path);
+  } catch (const std::runtime_error& why) {
+    return {"cluster secret", health::fail, why.what(), "The nodes would not start."};
+  }
+  return {"cluster secret", health::ok, fmt::format("{} is private and long enough", path), ""};
+}
+
+std::optional<finding> strangers_in(std::string_view metrics) {
+  constexpr std::string_view name = "\nrunledger_cluster_strangers ";
+  const auto at = metrics.find(name);
+  if (at == metrics.npos)
+    return std::nullopt;
+  const auto count = std::strtoul(metrics.data() + at + name.size(), nullptr, 10);
+  if (count == 0)
+    return finding{"cluster", health::ok, "all members of the group prove the secret", ""};
+  return finding{"cluster", health::fail,
+                 fmt::format("{} members of the group do not prove this node's secret", count),
+                 "kafka.cluster_secret_file must have the same text on all nodes; the server's log "
+                 "names them."};
 }
 
 finding check_bubblewrap() {

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -30,6 +31,12 @@ finding check_data_folder(const std::filesystem::path& data);
 finding check_free_disk(const std::filesystem::path& data);
 /// The admin key of the first start is for its owner alone.
 finding check_key_file(const std::filesystem::path& data);
+/// The secret that nodes share (`kafka.cluster_secret_file`) can be read, by nobody else, and is
+/// long enough.
+finding check_cluster_secret(const std::string& path);
+/// Whether all members of a node's group prove the secret, by its /metrics; nothing: it is none of
+/// several.
+std::optional<finding> strangers_in(std::string_view metrics);
 /// bubblewrap is there, new enough, and may make its namespaces here.
 finding check_bubblewrap();
 finding check_user_namespaces();

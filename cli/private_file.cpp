@@ -60,4 +60,10 @@ std::optional<std::string> read_private_file(const std::string& path) {
   return text;
 }
 
+bool is_open_to_others(const std::string& path) {
+  struct stat file {};
+  return ::stat(path.c_str(), &file) == 0 && (file.st_mode & S_IRWXO) != 0
+         && !path.starts_with("/run/secrets/");
+}
+
 } // namespace runledger::cli

@@ -195,6 +195,8 @@ void server_process::open_parts() {
   if (!lock)
     throw std::runtime_error(lock.error());
   lock_ = std::move(*lock);
+  if (!settings_.kafka.advertise.empty())
+    cluster_secret_ = read_cluster_secret(settings_.kafka.cluster_secret_file);
   open_ledger();
   expect_open_ledger();
   if (!blobs_) {
@@ -209,17 +211,26 @@ void server_process::open_parts() {
   views::runner_options tail;
   tail.path = data_ + "/views.db";
   views_ = std::make_unique<views::view_runner>(*log_, std::move(tail));
-  if (!settings_.kafka.advertise.empty()) {
-    cluster_secret_ = read_cluster_secret(settings_.kafka.cluster_secret_file);
-    node_ = std::make_shared<cluster_node>(io_, settings_, log_->partition_names());
-  }
-  if (node_)
-    neighbours_ = std::make_unique<http::neighbours>(
-        io_, http::cluster{*node_, cluster_secret_},
-        [this](std::function<void(bool)> then) { kafka_->barrier(std::move(then)); },
-        settings_.http.tls_certificate);
+  if (!settings_.kafka.advertise.empty())
+    meet_others();
   signer_ = std::make_unique<http::url_signer>(node_ ? http::link_secret_of(cluster_secret_)
                                                      : link_secret(data_ + "/links.key"));
+}
+
+/// What makes it one of several.
+void server_process::meet_others() {
+  node_ = std::make_shared<cluster_node>(io_, settings_, log_->partition_names());
+  neighbours_ = std::make_unique<http::neighbours>(
+      io_, http::cluster{*node_, cluster_secret_},
+      [this](std::function<void(bool)> then) { kafka_->barrier(std::move(then)); },
+      settings_.http.tls_certificate);
+  key_watch_ = std::make_unique<http::key_watch>(
+      io_, keys_, std::chrono::milliseconds{settings_.kafka.session_timeout_ms},
+      http::key_watch::parts{
+          [this](std::function<void(bool)> then) { neighbours_->when_current(std::move(then)); },
+          [this](std::function<void(bool)> then) { http::load_keys(*context_, std::move(then)); },
+          [this] { return node_->joined(); }, [this] { return kafka_->is_stale(); },
+          http::time_since_boot});
 }
 
 void server_process::make_edge() {
@@ -235,13 +246,15 @@ void server_process::make_edge() {
                               settings_.http.tls_certificate.empty() ? "http" : "https",
                               {recipe_defaults(settings_.sandbox), settings_.sandbox.allow_none,
                                settings_.sandbox.mount_roots}});
-  edge_ = std::make_unique<http::server>(io_, limits_from(settings_.http), http::route_table(),
-                                         keys_, *context_);
+  auto& who = key_watch_ ? static_cast<http::authenticator&>(*key_watch_) : keys_;
+  edge_ = std::make_unique<http::server>(io_, limits_from(settings_.http), http::route_table(), who,
+                                         *context_);
   edge_->count_kept_bodies(context_->kept_bodies);
   edge_->on_complaint([](std::string_view line) { spdlog::warn("{}", line); });
   edge_->on_refusal([this](const http::refused_call& call) { refusals_.take(call); });
   if (neighbours_) {
     context_->others = neighbours_.get();
+    context_->keys_are_known = [this] { return key_watch_->answers(); };
     edge_->join(neighbours_->relay());
   }
   context_->edge_metrics = [this](std::string& out) {
@@ -251,6 +264,8 @@ void server_process::make_edge() {
       append_kafka_metrics(out, *kafka_);
     if (node_)
       node_->append_metrics(out);
+    if (neighbours_)
+      neighbours_->relay().append_metrics(out);
   };
   if (kafka_ != nullptr)
     context_->stale = [this] { return kafka_->is_stale(); };
@@ -403,6 +418,8 @@ void server_process::ensure_admin_exists() {
     if (ending_)
       return;
     const bool apart = node_ && !node_->joined();
+    if (made && !apart && key_watch_)
+      return key_watch_->begin([this] { begin_service(); });
     if (made && !apart)
       return begin_service();
     if (!made && (!node_ || !made.error().passing))
@@ -416,6 +433,8 @@ void server_process::ensure_admin_exists() {
 }
 
 void server_process::begin_service() {
+  if (ending_)
+    return;
   keys_.open();
   context_->at = http::stage::serving;
   spdlog::info("ready; data in {}", data_);
@@ -437,17 +456,19 @@ void server_process::on_signal() {
 
 /// Ready turns 503, the listener closes, harnesses drain, other nodes take over. Until then,
 /// connections that are there get one more answer: who keeps one learns from /readyz that this
-/// server goes.
+/// server goes. One of several listens until others have its partitions: nobody else could answer
+/// for them.
 void server_process::begin_drain() {
   ending_ = true;
   context_->at = http::stage::draining;
-  edge_->stop_accepting();
+  if (!node_)
+    edge_->stop_accepting();
   edge_->close_after_answers();
   const auto until = std::chrono::steady_clock::now() + settings_.runs.drain + edge_grace;
   drainer_ = std::thread{[this, until] {
     engine_->drain();
-    if (node_)
-      node_->leave();
+    if (node_) // Without brokers nobody hears of it.
+      node_->leave(kafka_->is_stale() ? std::chrono::steady_clock::now() : until);
     http::net::post(io_, [this, until] { work_drained(until); });
   }};
 }
@@ -463,7 +484,7 @@ void server_process::work_drained(std::chrono::steady_clock::time_point until) {
   edge_->drain(std::max(left, std::chrono::milliseconds{edge_grace}), [this](bool by_itself) {
     if (!by_itself)
       spdlog::warn("some requests did not end in time");
-    refusals_.finish([this] { io_.stop(); });
+    refusals_.finish(edge_grace, [this] { io_.stop(); });
   });
 }
 
@@ -506,6 +527,8 @@ void server_process::take_apart() {
   context_->edge_metrics = nullptr;
   edge_.reset();
   refusals_.record_with(nullptr);
+  if (key_watch_)
+    key_watch_->stop();
   if (neighbours_)
     neighbours_->stop();
   if (node_)

@@ -7,6 +7,7 @@
 #include "events/log/data_folder_lock.hpp"
 #include "events/log/file_blob_store.hpp"
 #include "events/log/kafka_log.hpp"
+#include "http/cluster/key_watch.hpp"
 #include "http/cluster/neighbours.hpp"
 #include "http/context.hpp"
 #include "http/refusal_recorder.hpp"
@@ -29,9 +30,9 @@ namespace runledger::cli {
 /// Start: lock the folder, open ledger and blobs, end what an earlier server left running, listen,
 /// take the partitions (one of several nodes: those that the others leave to it, from now on) and
 /// begin recovery, bring the views up, load the keys; from then on requests are served. End, on
-/// SIGTERM or SIGINT: /readyz turns 503, the listener closes, requests in flight end, harnesses get
-/// `runs.drain_seconds`, and partitions go to the other nodes. A second signal ends the process at
-/// once: what is durable stays, harnesses die with their server.
+/// SIGTERM or SIGINT: /readyz turns 503, the listener closes (one of several: when its partitions
+/// went to the other nodes), requests in flight end, harnesses get `runs.drain_seconds`. A second
+/// signal ends the process at once: what is durable stays, harnesses die with their server.
 class server_process {
 public:
   /// Throws std::runtime_error with a sentence for the operator.
@@ -47,6 +48,7 @@ private:
   void open_parts();
   void open_ledger();
   void expect_open_ledger() const;
+  void meet_others();
   void make_edge();
   void listen();
   void start_engine();
@@ -81,6 +83,7 @@ private:
   std::shared_ptr<cluster_node> node_;           ///< Where this is one of several.
   std::string cluster_secret_;                   ///< Likewise.
   std::unique_ptr<http::neighbours> neighbours_; ///< Likewise.
+  std::unique_ptr<http::key_watch> key_watch_;   ///< Likewise.
   std::unique_ptr<views::view_runner> views_;
   std::unique_ptr<http::route_context> context_;
   http::refusal_recorder refusals_;

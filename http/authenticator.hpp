@@ -25,6 +25,8 @@ public:
   /// The values of the two header fields, `data()` null where absent.
   virtual result<principal_ptr, auth_refusal> authenticate(std::string_view authorization,
                                                            std::string_view api_key) = 0;
+  /// False: a key may have been revoked elsewhere, so what changes something is refused with 503.
+  virtual bool takes_writes() const { return true; }
 };
 
 /// The key in the header fields: that of `Authorization: Bearer`, else that of X-API-Key. Empty:

@@ -14,6 +14,8 @@ constexpr std::size_t body_piece = 64 * 1024;
 constexpr std::size_t chunk_room = 8 * 1024;
 constexpr std::size_t body_progress = 1024; // Less than this within the body timeout is a stall.
 constexpr std::size_t linger_bytes = 1024 * 1024;
+/// Of a connection that came just before the listener was closed.
+constexpr std::chrono::milliseconds first_request_patience{500};
 
 /// `type/subtype` of a Content-Type, without parameters.
 std::string_view media_type_of(std::string_view content_type) {
@@ -113,7 +115,10 @@ void connection::drain() {
       net::post(edge_.io, std::exchange(on_stream_close_, nullptr));
     stream_close();
   } else if (phase_ == phase::handshake || (phase_ == phase::head && in_.size() == 0)) {
-    close();
+    if (serial_ > 0)
+      close();
+    else
+      set_deadline(first_request_patience); // It may be under way.
   }
 }
 
@@ -246,7 +251,7 @@ bool connection::step_head() {
       return true;
     }
   }
-  if (input_over_ || (edge_.draining && in_.size() == 0)) {
+  if (input_over_ || (edge_.closing && serial_ > 0 && in_.size() == 0)) {
     close();
     return false;
   }
@@ -343,8 +348,10 @@ std::optional<http::problem> connection::admit() {
     case router::outcome::found:
       break;
   }
-  if (match.found->who == access::node && !from_node_)
+  if (match.found->who == access::node && !from_node_) {
+    is_strange_node();
     return http::problem::of(fault::not_found, "There is no such resource.");
+  }
   route_ = match.found;
   if (auto why = check_access())
     return why;

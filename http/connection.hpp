@@ -51,10 +51,12 @@ struct edge : std::enable_shared_from_this<edge> {
   std::uint64_t body_bytes = 0; // Memory of all bodies that are being read or handled.
   const std::atomic<std::uint64_t>* kept_bodies = nullptr; // Beside them, by handlers.
   std::size_t refusing = 0; // Connections that only get told that there are too many.
-  bool draining = false;
+  bool draining = false;    // Each answer is the last of its connection.
+  bool closing = false;     // Nobody new comes; what is idle ends.
   std::function<void(bool)> drained;
   std::unique_ptr<net::steady_timer> patience;
   std::function<void(std::string_view)> complain;
+  steady::time_point stranger_silence{}; // Until then nothing is said of strange nodes.
   refusal_listener refused;
   std::function<void(const answered_request&)> note_answer;
 
@@ -187,6 +189,7 @@ private:
   void prepare_request();
   bool admit_forwarded();
   void believe_node();
+  bool is_strange_node();
   std::optional<http::problem> check_access();
   bool may_be_passed_on() const;
   void keep_request();

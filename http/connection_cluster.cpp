@@ -14,6 +14,20 @@ void connection::believe_node() {
   request_.client_ = client_name_;
 }
 
+/// It has a node's authorization, but not this cluster's. The client's key may well be good.
+bool connection::is_strange_node() {
+  constexpr std::chrono::seconds say_again{60};
+  if (edge_.relay == nullptr || !cluster_trust::claims_to_be_node(head_.authorization))
+    return false;
+  if (edge_.complain && steady::now() >= edge_.stranger_silence) {
+    edge_.stranger_silence = steady::now() + say_again;
+    edge_.complain("a node at " + peer_name_
+                   + " has another cluster secret than this one, and is believed nothing: "
+                     "kafka.cluster_secret_file must have the same text on all nodes");
+  }
+  return true;
+}
+
 std::optional<http::problem> connection::check_access() {
   if (route_->who != access::keyed)
     return {};
@@ -22,11 +36,18 @@ std::optional<http::problem> connection::check_access() {
     if (!who)
       return http::problem::of(fault::unauthorized, "The node does not say who asks.");
     request_.caller_ = std::make_shared<const principal>(std::move(*who));
+  } else if (is_strange_node()) {
+    return http::problem::of(fault::not_ready,
+                             "The node that passed this on has another cluster secret than this "
+                             "one: `kafka.cluster_secret_file` must be the same on all.");
   } else {
     auto who = edge_.who.authenticate(head_.authorization, head_.api_key);
     if (!who)
       return http::problem::of(who.error().why, std::move(who.error().detail));
     request_.caller_ = std::move(*who);
+    if (is_write(request_.method_) && !edge_.who.takes_writes())
+      return http::problem::of(fault::ledger_unavailable,
+                               "Without a broker nobody can tell which keys were revoked.");
   }
   if (!allows(request_.caller_->scopes, route_->needs))
     return http::problem::of(fault::forbidden);

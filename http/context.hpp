@@ -77,6 +77,8 @@ struct route_context {
   std::atomic<stage> at = stage::starting;
   /// Whether the ledger cannot be asked now, so that what is read may be old; may be empty.
   std::function<bool()> stale = {};
+  /// Whether it is known which keys were revoked; may be empty: it always is.
+  std::function<bool()> keys_are_known = {};
   /// The other nodes; null: there are none.
   neighbours* others = nullptr;
   /// Appends metrics of the edge; set by whoever made the server.

@@ -140,8 +140,19 @@ void listener::start() {
   accept_next();
 }
 
+/// Who has connected by now is accepted: the kernel would reset those connections.
 void listener::stop() {
   error_code ignored;
+  acceptor_.non_blocking(true, ignored);
+  for (;;) {
+    error_code none;
+    tcp::endpoint peer;
+    tcp_socket socket{edge_.io.get_executor()};
+    acceptor_.accept(socket, peer, none);
+    if (none)
+      break;
+    admit(std::move(socket), peer);
+  }
   acceptor_.close(ignored);
   retry_.cancel();
 }

@@ -146,13 +146,18 @@ void refusal_recorder::report_later() {
   });
 }
 
-void refusal_recorder::finish(std::function<void()> done) {
+void refusal_recorder::finish(std::chrono::milliseconds patience, std::function<void()> done) {
   timer_.cancel();
   if (record_)
     report(true);
   if (under_way_ == 0)
     return done();
   finished_ = std::move(done);
+  timer_.expires_after(patience);
+  timer_.async_wait([this](const error_code& ec) {
+    if (!ec && finished_)
+      std::exchange(finished_, nullptr)();
+  });
 }
 
 void refusal_recorder::append_metrics(std::string& out) const {

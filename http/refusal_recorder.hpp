@@ -7,6 +7,7 @@
 #include "http/net.hpp"
 #include "http/refused_call.hpp"
 
+#include <chrono>
 #include <functional>
 #include <map>
 #include <string>
@@ -31,8 +32,9 @@ public:
 
   void record_with(sink record) { record_ = std::move(record); }
   void take(const refused_call& call);
-  /// Records what is still owed, and calls `done` when every event is written or lost.
-  void finish(std::function<void()> done);
+  /// Records what is still owed, and calls `done` when every event is written or lost; what is
+  /// neither after `patience` is not waited for.
+  void finish(std::chrono::milliseconds patience, std::function<void()> done);
   /// Appends metrics.
   void append_metrics(std::string& out) const;
 

@@ -131,6 +131,7 @@ void server::close_after_answers() {
 void server::drain(std::chrono::milliseconds patience, std::function<void(bool)> done) {
   stop_accepting();
   close_after_answers();
+  edge_->closing = true;
   edge_->drained = std::move(done);
   edge_->patience = std::make_unique<net::steady_timer>(edge_->io, patience);
   edge_->patience->async_wait([shared = edge_](const error_code& ec) {

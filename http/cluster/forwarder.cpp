@@ -1,7 +1,10 @@
 #include "http/cluster/forwarder.hpp"
 
 #include <algorithm>
+#include <fmt/format.h>
+#include <iterator>
 #include <memory>
+#include <string_view>
 
 namespace runledger::http {
 
@@ -48,8 +51,12 @@ void forwarder::forward(kept_request what, std::uint32_t partition, reply to) {
   auto holder = members_.address_of(partition);
   if (!holder || *holder == members_.own_address()) {
     members_.suspect();
-    return to.problem(nobody_there("No server has this part of the ledger now; nothing was "
-                                   "changed."));
+    ++figures_.nobody;
+    return to.problem(nobody_there(
+        !holder && members_.has_stranger(partition)
+            ? "This part of the ledger went to a server that does not prove the cluster's secret "
+              "(`kafka.cluster_secret_file` must be the same on all); nothing was changed."
+            : "No server has this part of the ledger now; nothing was changed."));
   }
   node_request ask;
   ask.address = std::move(*holder);
@@ -58,6 +65,7 @@ void forwarder::forward(kept_request what, std::uint32_t partition, reply to) {
   ask.fields = std::move(what.fields);
   ask.body = std::move(what.body);
   ask.patience = what.patience;
+  ask.for_client = true;
   if (what.caller)
     ask.fields.emplace_back(principal_header, principal_field(*what.caller));
   ask.fields.emplace_back(request_id_header, what.id);
@@ -68,6 +76,9 @@ void forwarder::forward(kept_request what, std::uint32_t partition, reply to) {
                                                   const result<node_answer, node_trouble>& got) {
     if (!got || lost_it_too(*got))
       members_.suspect();
+    ++(got                                        ? figures_.answered
+       : got.error() == node_trouble::unreachable ? figures_.unreachable
+                                                  : figures_.lost);
     if (got)
       relay_answer(*got, std::move(*kept));
     else if (got.error() == node_trouble::unreachable)
@@ -83,6 +94,18 @@ void forwarder::forward(kept_request what, std::uint32_t partition, reply to) {
     if (auto to_nobody = kept.lock())
       to_nobody->empty();
   });
+}
+
+void forwarder::append_metrics(std::string& out) const {
+  out += "# HELP runledger_forwarded_requests_total Requests that another node had to answer.\n"
+         "# TYPE runledger_forwarded_requests_total counter\n";
+  const std::pair<std::string_view, std::uint64_t> ends[] = {{"answered", figures_.answered},
+                                                             {"nobody", figures_.nobody},
+                                                             {"unreachable", figures_.unreachable},
+                                                             {"lost", figures_.lost}};
+  for (const auto& [end, count] : ends)
+    fmt::format_to(std::back_inserter(out), "runledger_forwarded_requests_total{{end=\"{}\"}} {}\n",
+                   end, count);
 }
 
 } // namespace runledger::http

@@ -39,11 +39,20 @@ public:
   const cluster_trust& trust() const { return trust_; }
   /// `partition`: that whose holder is to answer, as the refusal named it.
   void forward(kept_request what, std::uint32_t partition, reply to);
+  void append_metrics(std::string& out) const;
 
 private:
+  struct figures {
+    std::uint64_t answered = 0;    // By the other node, whatever it said.
+    std::uint64_t nobody = 0;      // Is known to hold the partition.
+    std::uint64_t unreachable = 0; // The other node.
+    std::uint64_t lost = 0;        // Its answer.
+  };
+
   membership& members_;
   const cluster_trust& trust_;
   node_client& client_;
+  figures figures_;
 };
 
 /// The 503 of a request that cannot reach the node that could answer it.

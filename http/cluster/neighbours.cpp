@@ -17,7 +17,7 @@ namespace {
 
 constexpr std::chrono::seconds command_patience{10};
 constexpr std::chrono::seconds keys_patience{5};
-constexpr std::chrono::milliseconds keys_again{200};
+constexpr std::chrono::milliseconds keys_again{200}, look_again{20};
 constexpr std::uint64_t log_piece = 4ull * 1024 * 1024;
 
 refusal_info told_by(errc why, std::string detail) {
@@ -141,6 +141,7 @@ struct neighbours::key_round {
   std::function<void()> then;
   std::set<std::string> asked; ///< And answered, or not to be asked again.
   std::size_t under_way = 0;
+  std::uint64_t looks = 0; ///< Of the group, until it is known anew.
 };
 
 void neighbours::refresh_keys(bool insist, std::function<bool()> wanted,
@@ -149,7 +150,22 @@ void neighbours::refresh_keys(bool insist, std::function<bool()> wanted,
   round->insist = insist;
   round->wanted = std::move(wanted);
   round->then = std::move(then);
-  ask_for_keys(round);
+  if (!insist)
+    return ask_for_keys(round);
+  round->looks = with_.members.looks() + 2;
+  await_look(round);
+}
+
+/// A member that has just come may not be known here yet.
+void neighbours::await_look(const std::shared_ptr<key_round>& round) {
+  if (with_.members.looks() >= round->looks)
+    return ask_for_keys(round);
+  with_.members.suspect();
+  round->timer.expires_after(look_again);
+  round->timer.async_wait([this, round](const error_code& ec) {
+    if (!ec && (!round->wanted || round->wanted()))
+      await_look(round);
+  });
 }
 
 /// Those that have not been asked, or came meanwhile.

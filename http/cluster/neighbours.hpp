@@ -48,6 +48,7 @@ private:
   struct key_round;
   struct log_search;
   void send_here(std::uint32_t partition, const peer_command& what, const answer<peer_done>& to);
+  void await_look(const std::shared_ptr<key_round>& round);
   void ask_for_keys(const std::shared_ptr<key_round>& round);
   void ask_for_keys_of(const std::shared_ptr<key_round>& round, const std::string& address);
   void search_on(const std::shared_ptr<log_search>& search);

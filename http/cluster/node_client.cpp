@@ -14,6 +14,7 @@
 
 #include <deque>
 #include <map>
+#include <memory>
 #include <optional>
 #include <set>
 
@@ -130,6 +131,7 @@ struct node_call {
   bool reused = false; // `via` has carried an answer before.
   string_request message;
   std::optional<answer_parser> answer;
+  std::unique_ptr<net::steady_timer> waits; // For a connection.
 
   bool over() const { return !then; }
 };
@@ -161,19 +163,25 @@ public:
   }
 
   void take(const node_call_ptr& call) {
-    auto& node = nodes_[call->ask.address];
+    auto& node = node_of(*call);
     if (stopped_)
       return tell_later(call, node_trouble::unreachable);
-    if (node.under_way.size() >= connections_per_node)
-      node.waiting.push_back(call);
-    else
-      begin(node, call);
+    if (node.under_way.size() < connections_per_node)
+      return begin(node, call);
+    node.waiting.push_back(call);
+    call->waits = std::make_unique<net::steady_timer>(io_, call->until);
+    call->waits->async_wait([self = shared_from_this(), call](const error_code& ec) {
+      if (!ec)
+        self->leave_line(call, node_trouble::unreachable);
+    });
   }
 
   void give_up(const node_call_ptr& call) {
     call->then = nullptr;
     if (call->via)
       call->via->close();
+    else if (call->waits)
+      leave_line(call, node_trouble::unreachable);
   }
 
   void stop() {
@@ -181,8 +189,10 @@ public:
     for (auto& [address, node] : nodes_) {
       for (auto& link : std::exchange(node.idle, {}))
         link->close();
-      for (const auto& call : std::exchange(node.waiting, {}))
+      for (const auto& call : std::exchange(node.waiting, {})) {
+        call->waits = nullptr;
         tell(call, node_trouble::unreachable);
+      }
       for (const auto& call : std::set{node.under_way}) {
         tell(call, node_trouble::lost);
         if (call->via)
@@ -197,6 +207,15 @@ private:
     std::set<node_call_ptr> under_way;
     std::deque<node_call_ptr> waiting;
   };
+
+  known_node& node_of(const node_call& call) {
+    return nodes_[{call.ask.address, call.ask.for_client}];
+  }
+  void leave_line(const node_call_ptr& call, node_trouble why) {
+    call->waits = nullptr;
+    std::erase(node_of(*call).waiting, call);
+    tell(call, why);
+  }
 
   static void tell(const node_call_ptr& call, result<node_answer, node_trouble> what) {
     if (auto then = std::exchange(call->then, nullptr))
@@ -293,7 +312,7 @@ private:
   }
 
   void end(const node_call_ptr& call, result<node_answer, node_trouble> what, bool kept) {
-    auto& node = nodes_[call->ask.address];
+    auto& node = node_of(*call);
     node.under_way.erase(call);
     if (auto link = std::exchange(call->via, nullptr)) {
       if (kept && !stopped_ && node.idle.size() < idle_per_node)
@@ -304,6 +323,7 @@ private:
     while (!stopped_ && !node.waiting.empty() && node.under_way.size() < connections_per_node) {
       auto next = std::move(node.waiting.front());
       node.waiting.pop_front();
+      next->waits = nullptr;
       if (!next->over())
         begin(node, next);
     }
@@ -313,7 +333,7 @@ private:
   net::io_context& io_;
   const std::string authorization_;
   net::ssl::context tls_;
-  std::map<std::string, known_node> nodes_; // By address.
+  std::map<std::pair<std::string, bool>, known_node> nodes_; // By address, and whether for clients.
   bool stopped_ = false;
 };
 

@@ -22,8 +22,11 @@ struct node_request {
   std::string target; ///< Path and query.
   std::vector<std::pair<std::string, std::string>> fields;
   std::string body;
-  /// From now to the whole answer.
+  /// From now to the whole answer, the wait for a connection included.
   std::chrono::milliseconds patience{30'000};
+  /// Of a client, who may wait long for its answer; what nodes have to say to each other does not
+  /// wait behind these.
+  bool for_client = false;
 };
 
 struct node_answer {
@@ -40,9 +43,10 @@ enum class node_trouble : std::uint8_t {
   lost,        ///< It was sent, and may have been carried out; the answer did not come whole.
 };
 
-/// HTTP to other nodes, over connections that are kept: so many for each, and what comes then
-/// waits. Every request carries this node's authorization. An answer larger than 256 MiB counts as
-/// lost. HTTP thread only; `io` outlives it.
+/// HTTP to other nodes, over connections that are kept: so many for each, and as many for its
+/// clients' requests. What comes then waits, and is unreachable when its time is up. Every request
+/// carries this node's authorization. An answer larger than 256 MiB counts as lost. HTTP thread
+/// only; `io` outlives it.
 class node_client {
 public:
   using done = std::function<void(result<node_answer, node_trouble>)>;

@@ -23,9 +23,12 @@ std::string_view next_part(std::string_view& rest) {
 cluster_trust::cluster_trust(std::string_view cluster_secret)
     : authorization_(std::string{node_scheme} + to_hex(hmac_sha256(cluster_secret, "internal"))) {}
 
+bool cluster_trust::claims_to_be_node(std::string_view authorization) {
+  return authorization.starts_with(node_scheme);
+}
+
 bool cluster_trust::is_node(std::string_view authorization) const {
-  return authorization.starts_with(node_scheme)
-         && equal_in_constant_time(authorization, authorization_);
+  return claims_to_be_node(authorization) && equal_in_constant_time(authorization, authorization_);
 }
 
 std::string link_secret_of(std::string_view cluster_secret) {

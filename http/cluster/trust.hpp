@@ -22,6 +22,8 @@ public:
   const std::string& authorization() const { return authorization_; }
   /// Whether a request with this value comes from a node. In constant time for one of that form.
   bool is_node(std::string_view authorization) const;
+  /// Whether whoever sent this value takes itself for a node, of whatever cluster.
+  static bool claims_to_be_node(std::string_view authorization);
 
 private:
   std::string authorization_;

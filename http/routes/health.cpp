@@ -19,6 +19,8 @@ std::string_view not_ready_because(const route_context& c) {
     case stage::serving:
       break;
   }
+  if (c.keys_are_known && !c.keys_are_known())
+    return "it is being found out which keys were revoked";
   if (!c.actors->recovered())
     return "unfinished work is being taken up";
   if (c.others == nullptr && c.actors->held().size() < c.log.partition_count())

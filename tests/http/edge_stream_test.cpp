@@ -254,6 +254,41 @@ TEST_F(edge_drain, LastAnswersComeBeforeIt) {
   EXPECT_TRUE(streaming.read_until("data: x\n\n"));
 }
 
+// Goal: who comes while each answer is the last of its connection gets one.
+TEST_F(edge_drain, LastAnswersGoToNewConnectionsToo) {
+  start();
+  on_edge([&] { server_->close_after_answers(); });
+  for (int i = 0; i < 2; ++i) {
+    auto client = connect();
+    const auto got = client.ask(get("/open"));
+    EXPECT_EQ(got.status, 200);
+    EXPECT_EQ(got.header("Connection"), "close");
+    EXPECT_TRUE(client.ends());
+  }
+}
+
+// Goal: who had connected before the listener was closed is answered, and not reset.
+TEST_F(edge_drain, AnswersWhoCameJustBefore) {
+  start();
+  std::optional<raw_client> sent, silent;
+  on_edge([&] { // So that nobody accepts meanwhile.
+    sent.emplace(connect());
+    sent->send(get("/open"));
+    silent.emplace(connect());
+    server_->drain(std::chrono::seconds{60}, [this](bool clean) { result_.set_value(clean); });
+  });
+  const auto got = sent->read();
+  EXPECT_EQ(got.status, 200);
+  EXPECT_EQ(got.header("Connection"), "close");
+  EXPECT_EQ(silent->ask(get("/open")).status, 200);
+  sent->close();
+  silent->close();
+  auto idle = connect();
+  EXPECT_FALSE(idle.connected());
+  ASSERT_TRUE(drained());
+  EXPECT_TRUE(done_.get());
+}
+
 TEST_F(edge_drain, StopAcceptingLeavesConnectionsAlone) {
   start();
   auto client = connect();

@@ -1,14 +1,11 @@
 // Goal: prove that the edge does the same over TLS: requests, large answers, streams, and a clean
 // end; and that old protocol versions and plain text are refused.
 
+#include "tests/http/edge_certificate.hpp"
 #include "tests/http/edge_fixture.hpp"
 
-#include <openssl/evp.h>
-#include <openssl/pem.h>
 #include <openssl/ssl.h>
-#include <openssl/x509.h>
 
-#include <cstdio>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -17,37 +14,11 @@ namespace {
 
 /// Frees OpenSSL's objects.
 struct freeing {
-  void operator()(EVP_PKEY* p) const { EVP_PKEY_free(p); }
-  void operator()(X509* p) const { X509_free(p); }
   void operator()(SSL_CTX* p) const { SSL_CTX_free(p); }
   void operator()(SSL* p) const { SSL_free(p); }
 };
 template <class T>
 using owned = std::unique_ptr<T, freeing>;
-
-/// Writes a key and a certificate that it signed itself.
-void make_certificate(const tls_files& to) {
-  owned<EVP_PKEY> key{EVP_EC_gen("P-256")};
-  owned<X509> certificate{X509_new()};
-  X509_gmtime_adj(X509_getm_notBefore(certificate.get()), -60);
-  X509_gmtime_adj(X509_getm_notAfter(certificate.get()), 3600);
-  X509_set_pubkey(certificate.get(), key.get());
-  X509_NAME* name = X509_get_subject_name(certificate.get());
-  X509_NAME_add_entry_by_txt(name, "CN", MBSTRING_ASC,
-                             reinterpret_cast<const unsigned char*>("toy"), -1, -1, 0);
-  X509_set_issuer_name(certificate.get(), name);
-  X509_sign(certificate.get(), key.get(), EVP_sha256());
-  auto write = [](const std::string& path, auto what) {
-    FILE* file = std::fopen(path.c_str(), "w");
-    ASSERT_NE(file, nullptr);
-    what(file);
-    std::fclose(file);
-  };
-  write(to.certificate, [&](FILE* f) { PEM_write_X509(f, certificate.get()); });
-  write(to.key, [&](FILE* f) {
-    PEM_write_PrivateKey(f, key.get(), nullptr, nullptr, 0, nullptr, nullptr);
-  });
-}
 
 /// A TLS client over a raw one.
 class tls_client {

@@ -20,6 +20,11 @@ using kafka::raw_partition;
 using std::chrono::milliseconds;
 constexpr milliseconds session{2000};
 
+/// Time enough to leave.
+auto soon() {
+  return std::chrono::steady_clock::now() + std::chrono::seconds{20};
+}
+
 /// Who holds what, as the members were told. Threads: any.
 class holdings {
 public:
@@ -229,7 +234,7 @@ TEST_F(kafka_group, shares_and_hands_over) {
   one->let_go();
   EXPECT_TRUE(eventually([&] { return held_.of("http://two") == partitions / 2 && quiet(); }));
   EXPECT_TRUE(eventually([&] { return agrees(**one, 2) && agrees(**two, 2); }));
-  (*two)->leave();
+  (*two)->leave(soon());
   EXPECT_TRUE(eventually([&] { return held_.of("http://one") == partitions; }));
   EXPECT_FALSE(held_.doubled());
   EXPECT_EQ(one->losses + two->losses, 0);
@@ -254,7 +259,7 @@ TEST_F(kafka_group, leaves_before_it_was_let_in) {
   for (int i = 0; i < 5; ++i) {
     auto short_lived = join("http://short");
     EXPECT_TRUE(eventually([&] { return (*one)->view()->members.size() >= 2 || i > 0; }));
-    (*short_lived)->leave();
+    (*short_lived)->leave(soon());
   }
   EXPECT_TRUE(eventually([&] { return held_.of("http://one") == partitions; }));
   EXPECT_FALSE(held_.doubled());
@@ -273,7 +278,7 @@ TEST_F(kafka_group, survives_a_storm) {
         ++next;
       } else {
         auto one = std::next(members.begin(), static_cast<long>(random() % members.size()));
-        (*one->second)->leave();
+        (*one->second)->leave(soon());
         members.erase(one);
       }
     }

@@ -5,6 +5,7 @@
 #include <netinet/in.h>
 #include <sqlite3.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -26,9 +27,14 @@ std::uint16_t free_port() {
   return ntohs(at.sin_port);
 }
 
+void write_secret(const std::string& path) {
+  std::ofstream{path} << cluster_secret_of_tests << '\n';
+  ::chmod(path.c_str(), S_IRUSR | S_IWUSR);
+}
+
 kafka_nodes::kafka_nodes(int count, kafka_nodes_options options) : options_(std::move(options)) {
   const auto secret = folder_ / "cluster.secret";
-  std::ofstream{secret} << "a secret of a test, long enough to be one\n";
+  write_secret(secret);
   for (int i = 0; i < count; ++i) {
     const auto data = folder_ / ("node-" + std::to_string(i));
     const auto port = free_port();
@@ -50,7 +56,7 @@ server_options kafka_nodes::common(const std::string& data) const {
   out.flags = {"--ledger",
                "kafka",
                "--kafka.brokers",
-               kafka_broker::shared().address(),
+               options_.brokers.empty() ? kafka_broker::shared().address() : options_.brokers,
                "--kafka.topic-prefix",
                topics_.prefix(),
                "--kafka.partitions",
@@ -96,6 +102,7 @@ http_answer kafka_nodes::ask(std::string_view method, std::string_view target,
   eventually([&] {
     http_client to{port(next++ % size()), admin_key()};
     answer = to.ask(method, target, body, more);
+    broken_ += answer.status == 0 && answer.sent ? 1 : 0;
     return answer.status != 0 && answer.status != 503;
   });
   return answer;

@@ -5,12 +5,14 @@
 #include "tests/support/server_process.hpp"
 #include "tests/support/temp_folder.hpp"
 
+#include <atomic>
 #include <chrono>
 #include <cstdint>
 #include <deque>
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace runledger::test {
@@ -18,13 +20,21 @@ namespace runledger::test {
 /// A port of loopback that nobody listens on now.
 std::uint16_t free_port();
 
+/// Writes what the nodes of these tests share to a file that is nobody else's.
+void write_secret(const std::string& path);
+
 struct kafka_nodes_options {
   int partitions = 3; ///< Of each topic.
   std::chrono::milliseconds session_timeout{2000};
   /// The admin key that all are given; empty: one of them makes it.
   std::string admin_key = "nodes-of-a-test-0123456789";
   std::vector<std::string> flags; ///< For each node.
+  std::string brokers;            ///< Empty: the tests' own.
 };
+
+/// The secret that the nodes of these tests share.
+inline constexpr std::string_view cluster_secret_of_tests =
+    "a secret of a test, long enough to be one";
 
 /// Servers that share a ledger at the tests' broker, each with a folder and a port of its own, to
 /// be killed, stopped and started again. Thread: the one that made it, but for ask().
@@ -49,6 +59,8 @@ public:
   /// one says something else or the time is up. Any thread.
   http_answer ask(std::string_view method, std::string_view target, std::string_view body = {},
                   const header_list& more = {}) const;
+  /// Requests of ask() that went out and were not answered: the connection was reset, or ended.
+  int broken() const { return broken_; }
   http_client client(std::size_t i) const { return http_client{port(i), admin_key()}; }
 
   /// A figure of a node's /metrics; -1: it has none.
@@ -88,6 +100,7 @@ private:
   kafka_topics topics_;
   temp_folder folder_;
   std::deque<std::unique_ptr<one>> nodes_;
+  mutable std::atomic<int> broken_{0};
 };
 
 } // namespace runledger::test

@@ -274,6 +274,7 @@ http_answer http_client::ask(std::string_view method, std::string_view target,
   http_answer out;
   if (send_all(head, until) || !pending_.empty() || ready(fd_, POLLIN, clock::now()))
     out = read_answer(method == "HEAD", until);
+  out.sent = true;
   if (out.status == 0 || lower(out.header("connection")) == "close")
     close();
   if (watcher_ != nullptr)

@@ -16,6 +16,7 @@ using header_list = std::vector<std::pair<std::string, std::string>>;
 /// became of the request is not known.
 struct http_answer {
   int status = 0;
+  bool sent = false; ///< There was a connection, and the request went out, at least in part.
   std::map<std::string, std::string> headers; ///< Names in lower case; the last of equal ones.
   std::string body;                           ///< Chunked ones decoded.
 

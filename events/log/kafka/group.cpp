@@ -22,6 +22,7 @@ constexpr milliseconds look_interval{1000};
 constexpr milliseconds least_look_interval{100};
 constexpr milliseconds look_timeout{2000};
 constexpr milliseconds close_timeout{5000};
+constexpr milliseconds least_close_timeout{500};
 
 /// Big-endian numbers and texts from bytes that anybody may have written.
 class protocol_reader {
@@ -149,7 +150,7 @@ public:
   ~member() { end(wish::vanish); }
 
   result<void, error> join();
-  void end(wish how);
+  void end(wish how, std::chrono::steady_clock::time_point until = {});
   /// librdkafka 2.0.2 ends the process where an instance goes that has been let into a group and
   /// was not told its share yet, and may wait for ever for one that is told its share while it
   /// closes.
@@ -158,6 +159,7 @@ public:
   bool joined() const { return joined_; }
   std::shared_ptr<const group_view> view() const;
   void suspect();
+  std::uint64_t looks() const { return looks_; }
   std::uint64_t rebalances() const { return rebalances_; }
 
 private:
@@ -186,18 +188,20 @@ private:
 
   const options options_;
   std::atomic<bool> joined_{false}, told_{false}, closed_{false};
-  std::atomic<std::uint64_t> rebalances_{0};
+  std::atomic<std::uint64_t> rebalances_{0}, looks_{0};
 
   // The thread's own.
   std::vector<raw_partition> mine_;
   std::vector<going> going_;
   std::shared_ptr<std::atomic<bool>> leaving_; // True: all was let go of; none: it stays.
   bool closing_ = false;
+  std::chrono::steady_clock::time_point end_by_{}; // Once it leaves.
   std::string complaint_; // The last one, so that it is not repeated with each poll.
 
   mutable std::mutex mutex_; // Guards what follows.
   std::condition_variable changed_;
   wish wish_ = wish::stay;
+  std::chrono::steady_clock::time_point until_{}; // Of leaving.
   bool suspected_ = false;
   std::shared_ptr<const group_view> view_ = std::make_shared<group_view>();
   std::thread thread_, watcher_;
@@ -211,8 +215,8 @@ group::~group() {
     (void)member_.release();
 }
 
-void group::leave() {
-  member_->end(member::wish::leave);
+void group::leave(std::chrono::steady_clock::time_point until) {
+  member_->end(member::wish::leave, until);
 }
 void group::stop() {
   member_->end(member::wish::vanish);
@@ -225,6 +229,9 @@ std::shared_ptr<const group_view> group::view() const {
 }
 void group::suspect() {
   member_->suspect();
+}
+std::uint64_t group::looks() const {
+  return member_->looks();
 }
 std::uint64_t group::rebalances() const {
   return member_->rebalances();
@@ -267,10 +274,11 @@ void group::member::configure(rd_kafka_conf_s* conf) {
   rd_kafka_conf_set_rebalance_cb(conf, rebalance);
 }
 
-void group::member::end(wish how) {
+void group::member::end(wish how, std::chrono::steady_clock::time_point until) {
   {
     std::lock_guard guard{mutex_};
     wish_ = how;
+    until_ = until;
   }
   changed_.notify_all();
   if (watcher_.joinable())
@@ -302,7 +310,13 @@ void group::member::run() {
     poll_once();
     serve_going();
   }
-  if (wished() == wish::leave)
+  const bool leaves = wished() == wish::leave;
+  const auto now = std::chrono::steady_clock::now();
+  {
+    std::lock_guard guard{mutex_};
+    end_by_ = leaves ? until_ : now + options_.session_timeout;
+  }
+  if (leaves)
     give_all_back();
   await_share();
   close();
@@ -314,7 +328,8 @@ void group::member::close() {
   closing_ = true;
   auto* queue = rd_kafka_queue_new(raw());
   complain(rd_kafka_consumer_close_queue(raw(), queue));
-  const auto until = std::chrono::steady_clock::now() + close_timeout;
+  const auto now = std::chrono::steady_clock::now();
+  const auto until = std::min(now + close_timeout, std::max(end_by_, now + least_close_timeout));
   while (rd_kafka_consumer_closed(raw()) == 0 && std::chrono::steady_clock::now() < until)
     rd_kafka_queue_poll_callback(queue, static_cast<int>(beat.count()));
   closed_ = rd_kafka_consumer_closed(raw()) != 0;
@@ -326,8 +341,7 @@ void group::member::close() {
 /// Who asked to be let in hears of its share soon, if brokers are there.
 void group::member::await_share() {
   leaving_ = leaving_ ? leaving_ : std::make_shared<std::atomic<bool>>(true);
-  const auto until = std::chrono::steady_clock::now() + options_.session_timeout;
-  while (!told_ && std::chrono::steady_clock::now() < until)
+  while (!told_ && std::chrono::steady_clock::now() < end_by_)
     poll_once();
 }
 
@@ -416,8 +430,7 @@ void group::member::give_all_back() {
   leaving_ = std::make_shared<std::atomic<bool>>(left.empty());
   if (!left.empty())
     options_.revoked(std::move(left), [done = leaving_] { *done = true; });
-  const auto until = std::chrono::steady_clock::now() + options_.patience;
-  while ((!*leaving_ || !going_.empty()) && std::chrono::steady_clock::now() < until) {
+  while ((!*leaving_ || !going_.empty()) && std::chrono::steady_clock::now() < end_by_) {
     poll_once();
     serve_going();
   }
@@ -454,6 +467,7 @@ void group::member::look() {
     auto now = std::make_shared<group_view>(view_of_group(found->groups[i], *view()));
     std::lock_guard guard{mutex_};
     view_ = std::move(now);
+    ++looks_;
   }
   rd_kafka_group_list_destroy(found);
 }

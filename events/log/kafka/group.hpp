@@ -48,8 +48,6 @@ public:
     std::string client;              ///< What other members shall see of this one.
     std::vector<std::string> topics; ///< Whose partitions are shared.
     std::chrono::milliseconds session_timeout{6000};
-    /// leave() waits so long for what was revoked.
-    std::chrono::milliseconds patience{20'000};
 
     std::function<void(std::vector<raw_partition>)> assigned;
     std::function<void(std::vector<raw_partition>, std::function<void()> done)> revoked;
@@ -65,8 +63,9 @@ public:
   group& operator=(const group&) = delete;
 
   /// Gives all back (`revoked`), leaves the group when that is done, and returns then: the other
-  /// members share what was held here at once. No callback comes later.
-  void leave();
+  /// members share what was held here at once. No callback comes later. What is not done by
+  /// `until` is left: the group finds out by itself.
+  void leave(std::chrono::steady_clock::time_point until);
   /// Leaves without asking anybody: a callback that is under way ends, none comes later.
   void stop();
 
@@ -76,6 +75,8 @@ public:
   std::shared_ptr<const group_view> view() const;
   /// The view seems to be out of date: it is asked for again, at most ten times a second.
   void suspect();
+  /// How often the coordinator has answered.
+  std::uint64_t looks() const;
   /// Times that this member was told of another share.
   std::uint64_t rebalances() const;
 

@@ -33,6 +33,25 @@ TEST_F(doctor, key_file) {
   EXPECT_EQ(check_key_file(folder).state, health::ok);
 }
 
+// Goal: the secret of the nodes is looked at as they look at it, and a stranger beside a node is
+// told.
+TEST_F(doctor, cluster) {
+  const auto path = (folder / "secret").string();
+  EXPECT_EQ(check_cluster_secret(path).state, health::fail);
+  std::ofstream{path} << "too short\n";
+  ::chmod(path.c_str(), 0600);
+  EXPECT_NE(check_cluster_secret(path).detail.find("too short"), std::string::npos);
+  std::ofstream{path} << std::string(32, 'x') << '\n';
+  EXPECT_EQ(check_cluster_secret(path).state, health::ok);
+  for (const auto mode : {0604U, 0602U, 0644U}) {
+    ::chmod(path.c_str(), mode);
+    EXPECT_NE(check_cluster_secret(path).detail.find("chmod 600"), std::string::npos) << mode;
+  }
+  EXPECT_FALSE(strangers_in("\nrunledger_ready 1\n"));
+  EXPECT_EQ(strangers_in("x 1\nrunledger_cluster_strangers 0\n")->state, health::ok);
+  EXPECT_EQ(strangers_in("x 1\nrunledger_cluster_strangers 2\n")->state, health::fail);
+}
+
 TEST_F(doctor, data_folder_is_tried_and_left_as_it_was) {
   EXPECT_NE(check_data_folder(folder).state, health::fail);
   EXPECT_TRUE(std::filesystem::is_empty(folder));

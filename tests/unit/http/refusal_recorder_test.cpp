@@ -73,7 +73,7 @@ TEST_F(refusal_recorder_test, bounds_a_flood_by_workspace) {
   EXPECT_EQ(of_type<audit::call_refused>().size(), 60U + 20U + 1U);
   EXPECT_TRUE(of_type<audit::calls_suppressed>().empty());
   bool finished = false;
-  recorder.finish([&] { finished = true; });
+  recorder.finish(std::chrono::seconds{60}, [&] { finished = true; });
   io.poll();
   EXPECT_TRUE(finished);
   std::int64_t left_out = 0;
@@ -93,7 +93,7 @@ TEST_F(refusal_recorder_test, ends_when_everything_is_settled) {
   answers = false;
   recorder.take(call());
   bool finished = false;
-  recorder.finish([&] { finished = true; });
+  recorder.finish(std::chrono::seconds{60}, [&] { finished = true; });
   io.poll();
   EXPECT_FALSE(finished);
   owed.front().refuse(errc::ledger_unavailable);
