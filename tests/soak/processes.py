@@ -37,6 +37,7 @@ class Process:
         self.name, self.folder = name, folder
         self.child, self.wanted, self.stopped = None, False, False
         self.starts, self.ends = 0, []
+        self.asked, self.rude_ends = False, []
         folder.mkdir(parents=True, exist_ok=True)
 
     def command(self):
@@ -48,6 +49,7 @@ class Process:
     def start(self):
         if self.runs():
             return
+        self.note_end()
         env = {k: v for k, v in os.environ.items() if not k.startswith("RUNLEDGER_")}
         self.wanted, self.stopped = True, False
         self.starts += 1
@@ -66,14 +68,31 @@ class Process:
             self.stopped = {signal.SIGSTOP: True, signal.SIGCONT: False}.get(number, self.stopped)
 
     def kill(self):
-        self.wanted = False
+        self.note_end()
+        self.wanted = self.asked = False
         self.signal(signal.SIGKILL)
         if self.child is not None:
             self.child.wait()
 
     def ask_to_end(self):
+        """Once: a second signal would end it at once."""
         self.wanted = False
-        self.signal(signal.SIGTERM)
+        if self.runs() and not self.asked:
+            self.asked = True
+            self.signal(signal.SIGTERM)
+
+    def note_end(self):
+        """How it ended that was asked to; before it listens SIGTERM is a signal as any other."""
+        if not self.asked or self.child.poll() is None:
+            return
+        self.asked = False
+        code = self.child.returncode
+        if code != 0 and (code != -signal.SIGTERM or self.listened()):
+            self.rude_ends.append(code)
+
+    def listened(self):
+        printed = (self.folder / "printed").read_text(errors="replace")
+        return " listens on " in printed.rpartition("--- start ")[2]
 
     def await_end(self, seconds):
         with contextlib.suppress(subprocess.TimeoutExpired):
