@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <charconv>
 #include <deque>
 #include <map>
@@ -35,6 +36,16 @@ std::uint64_t whole_size(std::string_view range) {
   return out;
 }
 
+std::int64_t number_in(std::string_view text) {
+  std::int64_t out = 0;
+  std::from_chars(text.data(), text.data() + text.size(), out);
+  return out;
+}
+
+unique_fd file_without_name(const std::string& folder) {
+  return unique_fd{::open(folder.c_str(), O_TMPFILE | O_RDWR | O_CLOEXEC, S_IRUSR | S_IWUSR)};
+}
+
 bool write_all(int fd, std::string_view bytes) {
   while (!bytes.empty()) {
     const auto n = ::write(fd, bytes.data(), bytes.size());
@@ -46,6 +57,25 @@ bool write_all(int fd, std::string_view bytes) {
 }
 
 } // namespace
+
+/// One behind the other, the oldest first.
+neighbours::raw_log neighbours::joined(std::vector<raw_log>& parts, const std::string& folder) {
+  std::ranges::stable_sort(parts, {}, &raw_log::began_ms);
+  raw_log out{file_without_name(folder), 0, parts.front().began_ms, false};
+  std::string piece(log_piece, '\0');
+  for (const auto& part : parts)
+    for (std::uint64_t at = 0; at < part.size;) {
+      const auto n =
+          ::pread(part.file.get(), piece.data(),
+                  std::min<std::uint64_t>(piece.size(), part.size - at), static_cast<off_t>(at));
+      const auto got = static_cast<std::size_t>(std::max<ssize_t>(n, 0));
+      if (got == 0 || !out.file || !write_all(out.file.get(), {piece.data(), got}))
+        return {{}, 0, 0, true};
+      at += got;
+      out.size += got;
+    }
+  return out;
+}
 
 /// What waits for a barrier. The log may outlive everything that waits, so it is given numbers.
 class neighbours::waiting_reads {
@@ -211,26 +241,47 @@ struct neighbours::log_search {
   std::string run, folder;
   std::deque<std::string> left; ///< Nodes; the first is being asked.
   std::function<void(raw_log)> then;
-  raw_log found;
+  std::vector<raw_log> parts;
+  raw_log found; ///< The part that is being fetched.
   std::uint64_t at = 0;
+  bool unreachable = false;
 };
 
-void neighbours::fetch_raw_log(const std::string& run, const std::string& folder,
+void neighbours::fetch_raw_log(const std::string& run, const std::string& folder, raw_log here,
                                std::function<void(raw_log)> then) {
   auto search = std::make_shared<log_search>();
   search->run = run;
   search->folder = folder;
   search->then = std::move(then);
+  if (here.file)
+    search->parts.push_back(std::move(here));
   for (auto& each : with_.members.others())
     search->left.push_back(std::move(each));
   search_on(search);
 }
 
+/// A log that may lack a part is none.
 void neighbours::search_on(const std::shared_ptr<log_search>& search) {
-  if (search->left.empty())
-    return search->then(std::move(search->found));
-  search->at = 0;
-  read_piece(search);
+  if (!search->left.empty()) {
+    search->at = 0;
+    search->found = {};
+    return read_piece(search);
+  }
+  auto& parts = search->parts;
+  raw_log whole;
+  if (!search->unreachable && parts.size() == 1)
+    whole = std::move(parts.front());
+  else if (!search->unreachable && !parts.empty())
+    whole = joined(parts, search->folder);
+  whole.unreachable = whole.unreachable || search->unreachable;
+  search->then(std::move(whole));
+}
+
+void neighbours::end_part(const std::shared_ptr<log_search>& search, bool whole) {
+  if (whole)
+    search->parts.push_back(std::move(search->found));
+  search->left.pop_front();
+  search_on(search);
 }
 
 void neighbours::read_piece(const std::shared_ptr<log_search>& search) {
@@ -244,23 +295,22 @@ void neighbours::read_piece(const std::shared_ptr<log_search>& search) {
     const bool part = got && got->status == static_cast<unsigned>(status::partial_content);
     if (!part) {
       if (!got || got->status != static_cast<unsigned>(status::not_found))
-        found.unreachable = true;
-      found.file = {};
-      search->left.pop_front();
-      return search_on(search);
+        search->unreachable = true;
+      return end_part(search, false);
     }
-    if (!found.file)
-      found.file = unique_fd{
-          ::open(search->folder.c_str(), O_TMPFILE | O_RDWR | O_CLOEXEC, S_IRUSR | S_IWUSR)};
+    if (!found.file) {
+      found.file = file_without_name(search->folder);
+      found.began_ms = number_in(got->field(log_began_header));
+    }
     found.size = whole_size(got->field("Content-Range"));
     search->at += got->body.size();
     if (!found.file || got->body.empty() || !write_all(found.file.get(), got->body)) {
-      found = {{}, 0, true};
-      return search->then(std::move(found));
+      search->unreachable = true;
+      return end_part(search, false);
     }
     if (search->at < found.size)
       return read_piece(search);
-    search->then(std::move(found));
+    end_part(search, true);
   });
 }
 

@@ -6,6 +6,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <vector>
 
 namespace runledger::http {
 
@@ -31,13 +32,16 @@ public:
   /// `wanted` says so; otherwise each is asked once.
   void refresh_keys(bool insist, std::function<bool()> wanted, std::function<void()> then);
 
-  /// A run's raw log from the node that has it, into a new file without a name in `folder`.
+  /// What was written of a run's raw log where it was executed.
   struct raw_log {
-    unique_fd file; ///< None: nobody has it...
+    unique_fd file; ///< None: nobody has any...
     std::uint64_t size = 0;
-    bool unreachable = false; ///< ...or who has it could not be asked.
+    std::int64_t began_ms = 0; ///< Since 1970.
+    bool unreachable = false;  ///< ...or somebody could not be asked.
   };
-  void fetch_raw_log(const std::string& run, const std::string& folder,
+  /// The whole of it: this node's part, if there is one, and those of the others, in the order in
+  /// which they were begun. What others have is copied into new files without a name in `folder`.
+  void fetch_raw_log(const std::string& run, const std::string& folder, raw_log here,
                      std::function<void(raw_log)> then);
 
   /// Before the engine and `io` end: what is under way is told that it is lost.
@@ -51,7 +55,9 @@ private:
   void await_look(const std::shared_ptr<key_round>& round);
   void ask_for_keys(const std::shared_ptr<key_round>& round);
   void ask_for_keys_of(const std::shared_ptr<key_round>& round, const std::string& address);
+  static raw_log joined(std::vector<raw_log>& parts, const std::string& folder);
   void search_on(const std::shared_ptr<log_search>& search);
+  void end_part(const std::shared_ptr<log_search>& search, bool whole);
   void read_piece(const std::shared_ptr<log_search>& search);
 
   net::io_context& io_;

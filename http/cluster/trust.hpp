@@ -13,6 +13,8 @@ namespace runledger::http {
 inline constexpr std::string_view principal_header = "Runledger-Principal";
 inline constexpr std::string_view request_id_header = "Runledger-Request-Id";
 inline constexpr std::string_view client_header = "Runledger-Client";
+/// And of an answer: when a raw log was begun, in milliseconds since 1970.
+inline constexpr std::string_view log_began_header = "Runledger-Log-Began";
 
 /// Knows requests of nodes by the secret that all share. Immutable.
 class cluster_trust {

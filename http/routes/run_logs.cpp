@@ -28,13 +28,25 @@ download log_file(unique_fd file, std::uint64_t size, std::string_view run) {
 }
 
 /// No file: the run wrote nothing here.
-download log_here(const route_context& c, std::string_view run) {
+neighbours::raw_log log_here(const route_context& c, std::string_view run) {
   const auto path = c.data_dir + "/logs/" + std::string{run} + ".log";
   unique_fd file{::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW)};
-  struct stat about {};
-  if (!file || ::fstat(file.get(), &about) != 0 || about.st_size == 0)
+  struct statx about {};
+  if (!file
+      || ::statx(file.get(), "", AT_EMPTY_PATH, STATX_SIZE | STATX_MTIME | STATX_BTIME, &about) != 0
+      || about.stx_size == 0)
     return {};
-  return log_file(std::move(file), static_cast<std::uint64_t>(about.st_size), run);
+  const auto& began = (about.stx_mask & STATX_BTIME) != 0 ? about.stx_btime : about.stx_mtime;
+  return {std::move(file), about.stx_size, began.tv_sec * 1000 + began.tv_nsec / 1'000'000, false};
+}
+
+void give_log(reply& r, neighbours::raw_log found, std::string_view run) {
+  if (found.unreachable)
+    r.problem(fault::not_ready, "A server that may have a part of this log cannot be reached.");
+  else if (found.file)
+    r.file(log_file(std::move(found.file), found.size, run));
+  else
+    r.text(status::ok, plain_text, {}); // The run wrote nothing.
 }
 
 std::string raw_log_path(std::string_view run) {
@@ -80,31 +92,24 @@ void download_run_log(route_context& c, const request& rq, reply r) {
       || !c.urls.check("GET", raw_log_path(run), rq.query("expires").value_or(""),
                        rq.query("signature").value_or(""), c.clock.now()))
     return r.problem(fault::forbidden, "This link is not valid any more.");
-  auto what = log_here(c, run);
-  if (what.file)
-    return r.file(std::move(what));
+  auto here = log_here(c, run);
   if (c.others == nullptr)
-    return r.text(status::ok, plain_text, {}); // The run wrote nothing.
+    return give_log(r, std::move(here), run);
   r.extend_deadline(fetch_patience);
   auto kept = std::make_shared<reply>(std::move(r));
-  c.others->fetch_raw_log(
-      std::string{run}, c.data_dir, [kept, name = std::string{run}](neighbours::raw_log found) {
-        if (found.file)
-          kept->file(log_file(std::move(found.file), found.size, name));
-        else if (found.unreachable)
-          kept->problem(fault::not_ready, "The server that has this log cannot be reached.");
-        else
-          kept->text(status::ok, plain_text, {});
-      });
+  c.others->fetch_raw_log(std::string{run}, c.data_dir, std::move(here),
+                          [kept, name = std::string{run}](neighbours::raw_log found) {
+                            give_log(*kept, std::move(found), name);
+                          });
 }
 
 void give_raw_log(route_context& c, const request& rq, reply r) {
   const auto run = rq.param("run");
-  auto what = is_id(run, "run_") ? log_here(c, run) : download{};
-  if (what.file)
-    r.file(std::move(what));
-  else
-    r.problem(no_such("log here"));
+  auto what = is_id(run, "run_") ? log_here(c, run) : neighbours::raw_log{};
+  if (!what.file)
+    return r.problem(no_such("log here"));
+  r.header(log_began_header, std::to_string(what.began_ms));
+  r.file(log_file(std::move(what.file), what.size, run));
 }
 
 } // namespace runledger::http::routes

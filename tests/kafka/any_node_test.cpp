@@ -115,6 +115,42 @@ TEST_F(on_two_nodes, wait_and_show_logs_on_both) {
   }
 }
 
+// Goal: a run whose attempts were on two nodes has one raw log, the first attempt's part first,
+// whichever node is asked.
+TEST_F(on_two_nodes, put_the_parts_of_a_log_together) {
+  start();
+  const std::string script =
+      R"(echo '{\"type\":\"ready\",\"protocol\":1}'; read -r hello; read -r start; )"
+      R"(echo by $RUNLEDGER_ATTEMPT >&2; sleep 3; echo '{\"type\":\"result\",\"output\":1}')";
+  const auto made = nodes.ask("POST", "/api/v1/agents",
+                              R"({"name":"teller","recipe":{"harness":{"kind":"process",)"
+                              R"("command":["/bin/sh","-c",")"
+                                  + script + R"("]}}})");
+  ASSERT_EQ(made.status, 201) << made.body;
+  const auto run = nodes.ask("POST", "/api/v1/agents/teller/runs", R"({"initial_state":{}})");
+  ASSERT_EQ(run.status, 201) << run.body;
+  std::size_t dying = 0;
+  auto has_log = [&] {
+    for (dying = 0; dying < 2; ++dying)
+      if (read_whole_file(nodes.data(dying) + "/logs/" + run["id"] + ".log") == "by 1\n")
+        return true;
+    return false;
+  };
+  ASSERT_TRUE(eventually(has_log));
+  nodes[dying].kill();
+  EXPECT_TRUE(eventually([&] { return nodes.status_of(run["id"], 1 - dying) == "succeeded"; },
+                         seconds{60}));
+  ASSERT_TRUE(nodes[dying].start()) << nodes[dying].why();
+  ASSERT_TRUE(nodes.settles()) << nodes.why();
+  const auto link = nodes.client(0).get("/api/v1/runs/" + run["id"] + "/log");
+  ASSERT_EQ(link.status, 200) << link.body;
+  for (std::size_t i = 0; i < 2; ++i) {
+    const auto log = with_key(nodes, i, {}, target_of(link["url"]));
+    EXPECT_EQ(log.status, 200) << log.body;
+    EXPECT_EQ(log.body, "by 1\nby 2\n") << i;
+  }
+}
+
 // Goal: an event stream is the same on both nodes, and one that was cut on the one goes on on the
 // other.
 TEST_F(on_two_nodes, stream_events_alike) {
