@@ -7,6 +7,7 @@
 #include <caf/actor_system.hpp>
 #include <caf/typed_event_based_actor.hpp>
 
+#include <map>
 #include <set>
 #include <unordered_map>
 
@@ -193,9 +194,11 @@ private:
   }
 
   /// One that is not under way and has no event died with its server. Where the owner lives
-  /// elsewhere, an earlier holder of these names may just have asked for it.
+  /// elsewhere, it may just have been asked for, by an earlier holder of these names or by this
+  /// one, which has given up since: then it may still come.
   bool never_came_to_be(const std::string& owner) const {
-    if (under_way_.contains(owner) || (lives_elsewhere(owner) && !held_for_long()))
+    if (under_way_.contains(owner)
+        || (lives_elsewhere(owner) && (!held_for_long() || was_just_given_up(owner))))
       return false;
     auto head = services_->log.head(stream_id{owner});
     return head && !head->has_value();
@@ -207,11 +210,14 @@ private:
     auto home = services_->partitions.home_of(stream_id{owner}, owner);
     return !home || !services_->partitions.holds(*home);
   }
+  bool was_just_given_up(const std::string& owner) const {
+    const auto when = given_up_.find(owner);
+    return when != given_up_.end() && now_ms() - when->second < long_ms;
+  }
   bool held_for_long() const {
-    constexpr std::int64_t long_ms = 10'000;
     auto home = services_->partitions.home_of(stream_, stream_.value);
     auto since = home ? to_ms(services_->partitions.claim_of(*home).head.time) : 0;
-    return to_ms(services_->clock.now()) - since > long_ms;
+    return now_ms() - since > long_ms;
   }
 
   record_ptr first_of(const stream_id& stream) const {
@@ -286,6 +292,8 @@ private:
   }
 
   void over(const creation_over& e) {
+    if (lives_elsewhere(e.owner.value) && !first_of(e.owner))
+      given_up_[e.owner.value] = now_ms();
     for (const auto& id : {e.owner.value, e.command}) {
       under_way_.erase(id);
       auto behind = held_.extract(id);
@@ -309,15 +317,20 @@ private:
   void names_leave() {
     if (broken_)
       return quit();
-    bool stays = !idle() || !under_way_.empty();
+    std::erase_if(given_up_,
+                  [now = now_ms()](const auto& one) { return now - one.second >= long_ms; });
+    bool stays = !idle() || !under_way_.empty() || !given_up_.empty();
     caf::anon_send(services_->directory, entity_left{stream_, stays});
     if (!stays)
       quit();
   }
 
   const workspace_id& workspace_of(const names_mail&) const { return id_; }
+  std::int64_t now_ms() const { return to_ms(services_->clock.now()); }
 
+  static constexpr std::int64_t long_ms = 10'000;
   workspace_id id_;
+  std::map<std::string, std::int64_t> given_up_; // Owners elsewhere that had not come by then.
   std::set<std::string> under_way_; // Streams that are being created, and the commands that ask.
   /// Behind one of these, by its name. When that is over its owner exists, and answers them all;
   /// or it does not, and they are refused: each being tried in its turn, with the others waiting

@@ -152,11 +152,12 @@ TEST_F(stories_peers, ghost_gives_its_name_away) {
 }
 
 // Goal: a creation elsewhere has five seconds, those of attempts that say nothing included; its
-// names' partition can go then.
+// names' partition can go then. Its name stays what it is for a while: the agent may still come.
 TEST_F(stories_peers, a_silent_attempt_counts) {
   begin();
   const auto key = key_elsewhere();
   part({home_of(keyed_agent(key))});
+  w.advance(milliseconds{10'001}); // It has held the names for long.
   auto made = create(first(), key, "slow");
   until_a_letter();
   w.advance(milliseconds{4'900});
@@ -165,6 +166,12 @@ TEST_F(stories_peers, a_silent_attempt_counts) {
   w.advance(milliseconds{200});
   w.run_jobs();
   EXPECT_TRUE(made->refused(errc::outcome_unknown)) << "its one attempt has not been answered";
+  auto late = std::move(w.letters.front());
+  w.letters.clear();
+  auto other = create(first(), "", "slow");
+  until([&] { return other->times > 0; }, "the answer");
+  EXPECT_TRUE(other->refused(errc::name_taken));
+  w.letters.push_back(std::move(late));
   settle_with(journey::arrives, 1); // It arrives all the same, and is answered to nobody.
   EXPECT_EQ(made->times, 1);
   EXPECT_THAT(names_of(keyed_agent(key)), ElementsAre("agent.created"));
