@@ -9,6 +9,7 @@
 #include "actors/partition_taker.hpp"
 #include "actors/queue_actor.hpp"
 #include "actors/queue_places.hpp"
+#include "actors/remote_queue.hpp"
 #include "actors/request_home.hpp"
 #include "actors/run_actor.hpp"
 #include "actors/session_actor.hpp"
@@ -38,7 +39,8 @@ public:
         services_(std::move(s)),
         places_(services_->settings.max_queued),
         agent_names_(services_->log),
-        abroad_(system(), services_) {}
+        abroad_(system(), services_),
+        queues_elsewhere_(services_) {}
 
   behavior_type make_behavior() override {
     return {[this](directory_request& ask) {
@@ -66,8 +68,12 @@ public:
             [this](const taking_over& e) { end_taking(e); },
             [this](const release_partitions& ask) { release(ask); },
             [this](const partition_lost& e) { lose(e.partition); },
+            [this](const line_end_here& e) { queues_elsewhere_.note(e); },
             [this](go_on_with& e) { e.what(); },
-            [this](tick_atom) { passivate(); },
+            [this](tick_atom) {
+              tick_asked_ = false;
+              passivate(to_ms(services_->clock.now()) - services_->settings.idle_actor_ms);
+            },
             [this](drain_atom) { draining_ = services_->others == nullptr; }}; // Others go on.
   }
 
@@ -78,6 +84,7 @@ public:
     until_lost_.clear();
     releases_.clear();
     each_host([](auto& host) { host.stop_all(); });
+    queues_elsewhere_.stop_all();
   }
 
 private:
@@ -330,9 +337,8 @@ private:
     if (services_->counters.draining.load())
       return to.refuse(errc::draining, "The server is about to end.");
     auto stream = queue_stream_of(ask.context.workspace, ask.queue);
-    queue_message mail;
-    mail.body = std::make_shared<attach_worker>(attach_worker{std::move(ask), std::move(to)});
-    deliver(stream, std::move(mail));
+    deliver(stream, queue_message{std::make_shared<attach_worker>(
+                        attach_worker{std::move(ask), std::move(to)})});
   }
 
   void on(peer_command& ask, answer<peer_done>& to) { abroad_.carry_out(ask, to, false); }
@@ -401,7 +407,7 @@ private:
   void hand_over(Host& host, const std::string& stream, std::optional<std::uint32_t> home,
                  Mail mail, Spawn spawn) {
     if (!home || !services_->partitions.holds(*home))
-      return turn_away({stream_id{stream}, home, services_->dispatcher}, mail);
+      return turn_away({stream_id{stream}, home, services_.get()}, mail);
     host.deliver(stream, *home, std::move(mail), spawn);
   }
 
@@ -433,8 +439,10 @@ private:
               [&] { return spawn_workspace(system(), services_, id); });
   }
   void deliver(const stream_id& queue, queue_message mail) {
-    hand_over(queues_, queue.value, home_of(queue.value), std::move(mail),
-              [&] { return spawn_queue(system(), services_, queue); });
+    const auto home = home_of(queue.value);
+    if (!queues_elsewhere_.takes(system(), queue, home, mail))
+      hand_over(queues_, queue.value, home, std::move(mail),
+                [&] { return spawn_queue(system(), services_, queue); });
     count();
   }
   void deliver_audit(const workspace_id& of, audit_mail mail) {
@@ -529,29 +537,18 @@ private:
       with_host(e.stream, [&](auto& host, auto) { host.ask_to_leave(e.stream.value); });
     else if (fresh)
       idle_.emplace_back(to_ms(services_->clock.now()), e.stream);
-    while (idle_.size() > idle_actors_max)
-      passivate_oldest();
-    if (!idle_.empty() && !tick_asked_) {
-      tick_asked_ = true;
-      delayed_send(this, std::chrono::milliseconds{services_->settings.idle_actor_ms}, tick_atom_v);
-    }
+    passivate(0);
   }
 
-  void passivate_oldest() {
-    auto stream = std::move(idle_.front().second);
-    idle_.pop_front();
-    with_host(stream, [&](auto& host, auto) { host.ask_to_leave(stream.value); });
-  }
-
-  void passivate() {
-    tick_asked_ = false;
-    auto before = to_ms(services_->clock.now()) - services_->settings.idle_actor_ms;
-    while (!idle_.empty() && idle_.front().first <= before)
-      passivate_oldest();
-    if (!idle_.empty()) {
-      tick_asked_ = true;
-      delayed_send(this, std::chrono::milliseconds{services_->settings.idle_actor_ms}, tick_atom_v);
+  /// Those beyond the bound leave, and those that have been idle since before.
+  void passivate(std::int64_t before_ms) {
+    while (!idle_.empty() && (idle_.size() > idle_actors_max || idle_.front().first <= before_ms)) {
+      const auto stream = std::move(idle_.front().second);
+      idle_.pop_front();
+      with_host(stream, [&](auto& host, auto) { host.ask_to_leave(stream.value); });
     }
+    if (!idle_.empty() && !std::exchange(tick_asked_, true))
+      delayed_send(this, std::chrono::milliseconds{services_->settings.idle_actor_ms}, tick_atom_v);
   }
 
   void on_left(const entity_left& e) {
@@ -628,7 +625,7 @@ private:
       going.until_done.insert(going.until_done.end(), late.mapped().begin(), late.mapped().end());
     each_host([&](auto& host) {
       going.actors += host.yield(partition, [&](const std::string& stream, auto& mail) {
-        turn_away({stream_id{stream}, partition, services_->dispatcher}, mail);
+        turn_away({stream_id{stream}, partition, services_.get()}, mail);
       });
     });
     places_.leave_partition(partition);
@@ -679,6 +676,7 @@ private:
   queue_places places_;
   agent_names agent_names_;
   abroad abroad_;
+  queues_elsewhere queues_elsewhere_;
   struct leaving_partition {
     std::size_t actors = 0; // That are still there.
     std::vector<pending_work> until_done;

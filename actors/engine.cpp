@@ -1,6 +1,7 @@
 #include "actors/engine.hpp"
 
 #include "actors/partition_taker.hpp"
+#include "actors/remote_queue.hpp"
 #include "actors/request_home.hpp"
 #include "actors/system.hpp"
 
@@ -86,6 +87,10 @@ void engine::record_refusal(record_refusal_request request, answer<refusal_recor
 
 void engine::attach_worker(attach_worker_request request, answer<attached_worker> to) {
   self_->ask(std::move(request), std::move(to));
+}
+
+line_listener engine::accept_line(const stream_id& queue, std::shared_ptr<queue_line> to) {
+  return take_line(*self_->system, self_->actors, queue, std::move(to));
 }
 
 void engine::carry_out(peer_command command, answer<peer_done> to) {

@@ -4,6 +4,7 @@
 #include "actors/harness/harness.hpp"
 #include "actors/harness/worker_protocol.hpp"
 #include "actors/peers.hpp"
+#include "actors/queue_lines.hpp"
 #include "events/agent.hpp"
 #include "events/audit.hpp"
 #include "events/catalog_entry.hpp"
@@ -239,6 +240,8 @@ struct engine_parts {
   std::function<void(std::uint32_t)> on_lost;
   /// The other processes that hold partitions of this ledger; null: there are none.
   peers* others = nullptr;
+  /// The way to queues that other processes hold; null: there are none.
+  queue_lines* lines = nullptr;
 };
 
 /// A partition that could not be taken.
@@ -279,6 +282,8 @@ public:
   void attach_worker(attach_worker_request request, answer<attached_worker> to);
   /// A command of another process, for an entity whose partition is held here.
   void carry_out(peer_command command, answer<peer_done> to);
+  /// Another process has opened a line to a queue. Where that is not held here, the line is closed.
+  line_listener accept_line(const stream_id& queue, std::shared_ptr<queue_line> to);
 
   /// Claims partitions (flat numbers) and recovers what is unfinished in them. `done` hears, on an
   /// actor's thread, once every unfinished stream has been handed to its actor, which of them could

@@ -190,15 +190,20 @@ struct lease_resumed {
 struct worker_returned {
   std::uint64_t grant = 0;
 };
+/// The run's queue goes to another process: it is to be asked for the lease there.
+struct queue_moved {
+  std::uint64_t grant = 0;
+};
 struct run_mail {
   event_origin origin;
   workspace_id workspace;
   session_id session;
   std::variant<std::monostate, std::shared_ptr<run_granted>, run_frames, run_frame, attempt_gone,
-               artifact_taken, cancel_run, timer_due, lease_resumed, worker_returned>
+               artifact_taken, cancel_run, timer_due, lease_resumed, worker_returned, queue_moved>
       body;             ///< None: wake up.
   recovery_hold hold;   ///< With the first wake-up after a start.
   run::outcome decided; ///< Set by the actor between decision and commit.
+  run_id run = {};      ///< Set by a queue: the end of a line stands for many runs.
 };
 using run_actor = caf::typed_actor<caf::reacts_to<run_mail>, caf::reacts_to<append_done>,
                                    caf::reacts_to<leave_atom>, caf::reacts_to<yield_atom>>;
@@ -230,6 +235,9 @@ struct finish_run {
   run_id run;
   std::uint64_t grant = 0;
   bool clean = true;
+  /// Not over: the run's partition goes to another process, which goes on under the same lease.
+  bool moves = false;
+  run_actor by = {}; ///< Who says so; with `moves`, and where a line from another process does.
 };
 struct process_started {
   std::uint64_t process = 0;
@@ -277,6 +285,8 @@ struct queued_run {
   dispatch_entry entry;
   std::shared_ptr<const recipe> how;
   std::string agent_slug;
+  run_actor line = {};     ///< Another process holds the run: the end of the line to it.
+  std::uint64_t epoch = 0; ///< Of the claim under which the run's process says so.
 };
 using queued_run_ptr = std::shared_ptr<queued_run>;
 /// A run whose attempt was under way when the server ended asks for its lease.
@@ -284,6 +294,8 @@ struct resume_lease {
   run_id run;
   std::int64_t attempt = 0;
   run_actor by;
+  session_id session;
+  std::uint64_t epoch = 0; ///< As queued_run::epoch.
 };
 struct attach_worker {
   attach_worker_request request;
@@ -298,15 +310,38 @@ struct worker_said {
 struct forget_run { ///< It ended before its turn came.
   run_id run;
 };
+struct line_is_over {};
 struct queue_message {
   std::variant<std::monostate, queued_run_ptr, forget_run, resume_lease,
-               std::shared_ptr<attach_worker>, worker_said>
-      body; ///< None: wake up.
+               std::shared_ptr<attach_worker>, worker_said, begin_run, write_lines, finish_run,
+               line_is_over>
+      body;            ///< None: wake up.
+  run_actor line = {}; ///< It came over a line from another process: its end here.
 };
 /// The QUEUE of remote work. To a run it is the worker that runs it: begin_run, write_lines and
 /// finish_run go to the remote one through it.
 using queue_actor = worker_actor::extend<caf::reacts_to<queue_message>, caf::reacts_to<leave_atom>,
                                          caf::reacts_to<yield_atom>>;
+
+/// What the actor at an end of a line to another process gets from it.
+struct line_event {
+  struct over {};
+  struct frame_done { ///< Nobody needs that frame any more.
+    std::uint64_t number = 0;
+  };
+  std::uint64_t line = 0; ///< Which of its lines.
+  std::variant<std::string, frame_done, over> what;
+};
+/// The queue's end of a line (actors/remote_queue.hpp).
+using line_end_actor = run_actor::extend<caf::reacts_to<line_event>>;
+/// The run's end: to the runs of this process it is a queue that another one holds.
+using remote_queue_actor =
+    worker_actor::extend<caf::reacts_to<queue_message>, caf::reacts_to<line_event>>;
+/// A line to a queue that is held here was opened, or is over.
+struct line_end_here {
+  line_end_actor end;
+  bool open = false;
+};
 
 /// What a slot tells the dispatcher.
 struct slot_released {
@@ -562,7 +597,7 @@ using directory_actor = caf::typed_actor<
     caf::reacts_to<place_returned>, caf::reacts_to<runs_waiting>, caf::reacts_to<run_left_queue>,
     caf::reacts_to<take_partitions>, caf::reacts_to<taking_over>,
     caf::reacts_to<release_partitions>, caf::reacts_to<partition_lost>, caf::reacts_to<go_on_with>,
-    caf::reacts_to<tick_atom>, caf::reacts_to<drain_atom>>;
+    caf::reacts_to<line_end_here>, caf::reacts_to<tick_atom>, caf::reacts_to<drain_atom>>;
 
 /// A command for an entity whose partition another process holds.
 struct carry_command {
@@ -640,6 +675,8 @@ CAF_ALLOW_UNSAFE_MESSAGE_TYPE(runledger::to_session)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(runledger::to_run)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(runledger::queue_message)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(runledger::to_queue)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(runledger::line_event)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(runledger::line_end_here)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(runledger::queue_elsewhere)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(runledger::to_agent)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(runledger::to_workspace)

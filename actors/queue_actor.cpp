@@ -1,12 +1,13 @@
 #include "actors/queue_actor.hpp"
 
 #include "actors/entity_shell.hpp"
+#include "actors/queue_member.hpp"
+#include "actors/queue_waiters.hpp"
 
 #include <caf/actor_system.hpp>
 #include <caf/typed_event_based_actor.hpp>
 
 #include <algorithm>
-#include <list>
 #include <map>
 #include <set>
 #include <unordered_map>
@@ -59,7 +60,10 @@ public:
             },
             [this](tick_atom, std::uint64_t) { tick(); },
             [this](queue_message& mail) {
-              std::visit([&](auto& body) { on(body); }, mail.body);
+              if (mail.line)
+                from_line(mail);
+              else
+                std::visit([&](auto& body) { on(body); }, mail.body);
               rest();
             },
             [this](leave_atom) { leave(); },
@@ -72,70 +76,52 @@ public:
       drop_link(one, "the server ends");
     members_.clear();
     leases_.clear();
-    waiting_.clear();
+    waiters_.clear();
     undecided_.clear();
+    lines_.clear();
     drop_mail();
   }
 
 private:
   static constexpr std::string_view queue_prefix = "queue/";
 
-  /// A worker as this process knows it.
-  struct member {
-    std::shared_ptr<worker_link> link; // Null: away.
-    std::int64_t slots = 0;            // That it offers now.
-    std::int64_t silent_ticks = 0;
-    std::set<std::string> taken; // Runs that it has, or is about to get.
-    std::set<std::string> holds; // Runs of which it has got the beginning.
-    bool ending = false;         // Its end is being written.
-  };
-  /// A lease as this process knows it.
-  struct held {
-    run_actor by;                // Null: the run has not come back yet after a restart.
-    bool begun = false;          // The run's attempt began under it.
-    std::vector<run_mail> early; // What the worker said before the run came back.
-  };
+  using member = queue_member;
+  using held = lease_here;
 
   // -- runs that wait --------------------------------------------------------------------------
 
   void on(std::monostate&) {}
 
+  /// Who said last where the run is knows. A process that was overtaken without noticing has no
+  /// say.
   void on(queued_run_ptr& asked) {
     const auto run = asked->entry.run.value;
-    if (granting_.contains(run))
+    if (asked->epoch < epoch_of(run) || waiters_.renew(asked))
       return;
-    if (auto known = places_.find(run); known != places_.end()) {
-      auto& entry = (*known->second)->entry;
-      entry.attempt = std::max(entry.attempt, asked->entry.attempt);
-      return;
-    }
     if (auto old = state_.leases.find(run); old != state_.leases.end()) {
-      if (!asked->entry.again && still_runs(*asked, old->second))
-        return;
+      if (asked->line && leases_[run].told == asked->line)
+        return; // It said so before it heard of the lease.
+      if (!asked->line && !asked->entry.again
+          && attempt_goes_on(services_->log, asked->entry.run, old->second.attempt))
+        return; // After a restart sessions hand their current turns out again.
       order(queue::release{asked->entry.run, old->second.epoch, "superseded"});
     }
-    auto& place = places_[run];
-    place = waiting_.insert(waiting_.end(), std::move(asked));
-    services_->counters.queued_runs.fetch_add(1, std::memory_order_relaxed);
+    waiters_.add(std::move(asked));
     match();
   }
 
-  /// Whether the ledger says that the run's attempt goes on under this lease. Asked after a restart
-  /// only, when sessions hand their current turns out again.
-  bool still_runs(const queued_run& asked, const queue::lease& lease) const {
-    auto run = fold_stream<run_traits>(services_->log, stream_of(asked.entry.run));
-    return run && run->state.at == run::phase::running && run->state.attempt == lease.attempt;
+  std::uint64_t epoch_of(const std::string& run) const {
+    if (const auto* waiting = waiters_.find(run))
+      return waiting->epoch;
+    auto here = leases_.find(run);
+    return here == leases_.end() ? 0 : here->second.epoch;
   }
 
-  void on(forget_run& e) {
-    std::erase_if(postponed_, [&](const auto& one) { return one->entry.run == e.run; });
-    auto place = places_.find(e.run.value);
-    if (place == places_.end())
-      return;
-    waiting_.erase(place->second);
-    places_.erase(place);
-    services_->counters.queued_runs.fetch_sub(1, std::memory_order_relaxed);
-    caf::anon_send(services_->directory, run_left_queue{workspace_, e.run});
+  void on(forget_run& e) { forget(e.run, {}); }
+
+  void forget(const run_id& run, const run_actor& line) {
+    if (waiters_.forget(run, line) && !line)
+      caf::anon_send(services_->directory, run_left_queue{workspace_, run});
   }
 
   /// Gives waiting runs to workers with room.
@@ -143,16 +129,14 @@ private:
     if (matching_)
       return;
     matching_ = true;
-    while (!waiting_.empty() && !broken_ && !services_->counters.draining.load()) {
+    while (!waiters_.line_is_empty() && !broken_ && !services_->counters.draining.load()) {
       auto free = freest();
       if (free == members_.end())
         break;
-      auto run = std::move(waiting_.front());
-      waiting_.pop_front();
-      places_.erase(run->entry.run.value);
-      granting_.insert(run->entry.run.value);
+      auto run = waiters_.begin_grant();
       free->second.taken.insert(run->entry.run.value);
-      queue::grant ask{run->entry.run, worker_id{free->first}, attempt_of(run->entry)};
+      queue::grant ask{run->entry.run, worker_id{free->first},
+                       attempt_to_begin(services_->log, run->entry)};
       take({std::move(ask), std::move(run), {}, {}, {}});
     }
     matching_ = false;
@@ -173,32 +157,22 @@ private:
     return best;
   }
 
-  /// A session does not know how often its run was tried.
-  std::int64_t attempt_of(const dispatch_entry& entry) const {
-    if (entry.attempt > 0)
-      return entry.attempt;
-    auto head = services_->log.head(stream_of(entry.run));
-    if (head && !head->has_value())
-      return 1;
-    auto run = fold_stream<run_traits>(services_->log, stream_of(entry.run));
-    return run ? run->state.attempt + 1 : 1;
-  }
-
   // -- from runs -------------------------------------------------------------------------------
 
   void on(begin_run& ask) {
     const auto* lease = find_lease(ask.run, ask.grant);
     if (lease == nullptr)
-      return tell_gone(ask.by, ask.attempt, lease_lost());
+      return tell_gone(ask.run, ask.by, ask.attempt, lease_is_lost());
     auto& worker = members_[lease->worker.value];
     if (crowded(worker, ask.lines.size())) {
-      tell_gone(ask.by, ask.attempt,
+      tell_gone(ask.run, ask.by, ask.attempt,
                 {"worker_busy", "The worker has not read what it was sent before."});
       return order(queue::release{ask.run, lease->epoch, "returned"});
     }
     auto& here = leases_[ask.run.value];
     here.by = ask.by;
     here.begun = true;
+    here.told = nullptr;
     worker.holds.insert(ask.run.value);
     harness::granted_lease granted;
     granted.lease = {ask.run.value, lease->epoch};
@@ -223,6 +197,13 @@ private:
 
   /// The run needs its worker no more.
   void on(finish_run& ask) {
+    auto here = leases_.find(ask.run.value);
+    const bool is_its_own = here != leases_.end() && here->second.by == ask.by;
+    if (ask.moves && is_its_own)
+      return part(ask.run.value, here->second);
+    // A process that has lost the run to another one has no say in it any more.
+    if (ask.moves || (ask.by && here != leases_.end() && here->second.by && !is_its_own))
+      return;
     order(queue::release{ask.run, static_cast<std::int64_t>(ask.grant),
                          ask.clean ? "done" : "cut_off"});
   }
@@ -231,18 +212,81 @@ private:
   void on(resume_lease& ask) {
     auto found = state_.leases.find(ask.run.value);
     if (found == state_.leases.end() || found->second.attempt != ask.attempt)
-      return tell_gone(ask.by, ask.attempt, lease_lost());
+      return tell_gone(ask.run, ask.by, ask.attempt, lease_is_lost());
     const auto lease = found->second;
     auto& here = leases_[ask.run.value];
+    if (ask.epoch < here.epoch)
+      return;
+    here.epoch = ask.epoch;
     here.by = ask.by;
     here.begun = true;
+    here.told = nullptr;
     run_mail mail;
     mail.body = lease_resumed{static_cast<std::uint64_t>(lease.epoch), ask.attempt,
                               caf::actor_cast<worker_actor>(this)};
-    caf::anon_send(here.by, std::move(mail));
+    tell(ask.run, here.by, std::move(mail));
     for (auto& early : std::exchange(here.early, {}))
-      caf::anon_send(here.by, std::move(early));
+      tell(ask.run, here.by, std::move(early));
     check_held(ask.run.value, lease);
+  }
+
+  // -- from runs of other processes ------------------------------------------------------------
+
+  void from_line(queue_message& mail) {
+    std::visit(overloaded{[&](forget_run& e) { forget(e.run, mail.line); },
+                          [&](line_is_over&) { lose(mail.line); },
+                          [&](auto& body) {
+                            lines_.insert(mail.line);
+                            on(body);
+                          }},
+               mail.body);
+  }
+  void on(line_is_over&) {}
+
+  /// As if that process had ended: its runs come back through another line, or from elsewhere.
+  void lose(const run_actor& line) {
+    lines_.erase(line);
+    waiters_.forget_line(line);
+    for (auto& [run, here] : leases_) {
+      if (here.told == line)
+        here.told = nullptr;
+      if (here.by == line)
+        part(run, here);
+    }
+  }
+
+  /// The run goes to another process. What its worker said may have been lost on the way there: it
+  /// comes back and says it again.
+  void part(const std::string& run, held& here) {
+    here.by = nullptr;
+    if (auto lease = state_.leases.find(run); lease != state_.leases.end())
+      if (auto one = members_.find(lease->second.worker.value); one != members_.end())
+        drop_link(one->second, "the run goes on elsewhere");
+  }
+
+  /// The end of a run that was here with nobody is told to nobody.
+  void look_for_ends() {
+    for (const auto& [run, lease] : std::map{state_.leases})
+      if (auto here = leases_.find(run); here != leases_.end() && !here->second.by)
+        release_if_ended(run, lease);
+  }
+  void release_if_ended(const std::string& run, const queue::lease& lease) {
+    if (auto reason = end_of_run(services_->log, run_id{run}))
+      order(queue::release{run_id{run}, lease.epoch, std::move(*reason)});
+  }
+
+  /// Lines end with the queue, and runs of this process ask for their leases where it goes.
+  void send_away() {
+    for (const auto& line : std::exchange(lines_, {}))
+      caf::anon_send(line, leave_atom_v);
+  }
+  void tell_moved() {
+    for (const auto& [run, here] : leases_)
+      if (auto lease = state_.leases.find(run); lease != state_.leases.end()) {
+        run_mail mail;
+        mail.body = queue_moved{static_cast<std::uint64_t>(lease->second.epoch)};
+        caf::anon_send(services_->directory, to_run{run_id{run}, std::move(mail)});
+      }
   }
 
   const queue::lease* find_lease(const run_id& run, std::uint64_t grant) const {
@@ -312,7 +356,7 @@ private:
       return;
     run_mail mail;
     mail.body = worker_returned{static_cast<std::uint64_t>(lease->second.epoch)};
-    caf::anon_send(here->second.by, std::move(mail));
+    tell(run_id{run}, here->second.by, std::move(mail));
   }
 
   void on(worker_said& e) {
@@ -380,7 +424,7 @@ private:
   void pass_on(const run_id& run, member& from, run_mail mail) {
     auto& here = leases_[run.value];
     if (here.by)
-      caf::anon_send(here.by, std::move(mail));
+      tell(run, here.by, std::move(mail));
     else if (here.early.size() < early_max)
       here.early.push_back(std::move(mail));
     else
@@ -425,10 +469,11 @@ private:
   }
 
   void granted(const queue::lease_granted& e, queued_run& run) {
-    granting_.erase(e.run.value);
-    services_->counters.queued_runs.fetch_sub(1, std::memory_order_relaxed);
+    waiters_.granted(e.run.value);
     count_running(+1);
     leases_[e.run.value] = {};
+    leases_[e.run.value].told = run.line;
+    leases_[e.run.value].epoch = run.epoch;
     run_mail mail;
     mail.workspace = run.entry.workspace;
     mail.session = run.entry.session;
@@ -440,24 +485,25 @@ private:
                                                           {},
                                                           run.agent_slug,
                                                           name_});
-    caf::anon_send(services_->directory, to_run{e.run, std::move(mail)});
+    if (run.line)
+      tell(e.run, run.line, std::move(mail));
+    else
+      caf::anon_send(services_->directory, to_run{e.run, std::move(mail)});
   }
 
   /// The worker went, or the ledger could not write: the next tick tries again.
   void not_granted(queue_order& ask) {
     const auto& run = ask.run->entry.run.value;
-    granting_.erase(run);
     if (auto one = members_.find(std::get<queue::grant>(ask.command).worker.value);
         one != members_.end())
       one->second.taken.erase(run);
-    services_->counters.queued_runs.fetch_sub(1, std::memory_order_relaxed);
-    postponed_.push_back(std::move(ask.run));
+    waiters_.postpone(std::move(ask.run));
     keep_ticking();
   }
 
   void released(const queue::lease_released& e) {
     if (e.reason == "lost")
-      over(e, lease_lost());
+      over(e, lease_is_lost());
     else if (e.reason == "returned")
       over(e, {"worker_left", "The worker gave the run back."});
     else
@@ -470,7 +516,7 @@ private:
     count_running(-1);
     auto here = leases_.extract(e.run.value);
     if (!here.empty() && here.mapped().by && !told.empty())
-      tell_gone(here.mapped().by, e.attempt, told);
+      tell_gone(e.run, here.mapped().by, e.attempt, told);
     auto found = members_.find(e.worker.value);
     if (found == members_.end())
       return;
@@ -513,26 +559,6 @@ private:
         drop_link(one->second, "the ledger cannot be written");
   }
 
-  static failure lease_lost() {
-    return {"lease_lost", "The worker does not have the run any more."};
-  }
-
-  static void tell_gone(const run_actor& run, std::int64_t attempt, failure why) {
-    run_mail mail;
-    mail.body = attempt_gone{attempt, std::move(why), false, false, false};
-    caf::anon_send(run, std::move(mail));
-  }
-
-  static void deliver(member& to, std::string lines) {
-    if (to.link && !lines.empty())
-      to.link->deliver(std::move(lines));
-  }
-
-  static void drop_link(member& of, std::string why) {
-    if (auto link = std::exchange(of.link, nullptr))
-      link->close(std::move(why));
-  }
-
   // -- time ------------------------------------------------------------------------------------
 
   /// Each has a full period to come back.
@@ -544,17 +570,13 @@ private:
       leases_[run];
       count_running(+1);
     }
-    for (const auto& [run, lease] : std::map{state_.leases}) {
-      auto known = fold_stream<run_traits>(services_->log, stream_of(run_id{run}));
-      if (known && run::terminal(known->state.at)) // Its end was told to an earlier actor.
-        order(queue::release{run_id{run}, lease.epoch,
-                             known->state.at == run::phase::succeeded ? "done" : "cut_off"});
-    }
+    for (const auto& [run, lease] : std::map{state_.leases})
+      release_if_ended(run, lease); // Its end was told to an earlier actor.
     keep_ticking();
   }
 
   void keep_ticking() {
-    if (ticking_ || (members_.empty() && postponed_.empty() && unreleased_.empty()))
+    if (ticking_ || (members_.empty() && !waiters_.any_postponed() && unreleased_.empty()))
       return;
     ticking_ = true;
     delayed_send(this, std::chrono::milliseconds{services_->settings.lease_ms / ticks_per_lease},
@@ -575,8 +597,9 @@ private:
       late.emplace_back(std::move(one));
     for (auto& one : late)
       order(std::move(one));
-    for (auto& run : std::exchange(postponed_, {}))
+    for (auto& run : waiters_.take_postponed())
       on(run);
+    look_for_ends();
     keep_ticking();
     match();
   }
@@ -588,19 +611,17 @@ private:
       caf::anon_send(services_->directory, entity_idle{stream_, false});
   }
 
-  bool busy() const {
-    return queue::open(state_) || !waiting_.empty() || !granting_.empty() || !postponed_.empty()
-           || !unreleased_.empty();
-  }
+  bool busy() const { return queue::open(state_) || !waiters_.empty() || !unreleased_.empty(); }
 
   /// The next holder knows the leases, and their workers come back to it. Who waits is no fact of
   /// the queue: it stands in line again where it lives.
   bool vacate() {
     for (auto& [id, one] : members_)
       drop_link(one, "the queue moves");
-    stop_counting();
-    waiting_.splice(waiting_.end(), postponed_);
-    for (auto& run : std::exchange(waiting_, {}))
+    send_away();
+    tell_moved();
+    count_running(-running_);
+    for (auto& run : waiters_.leave())
       caf::anon_send(services_->dispatcher, queue_elsewhere{std::move(run)});
     return true;
   }
@@ -616,11 +637,6 @@ private:
       quit();
   }
 
-  void stop_counting() {
-    services_->counters.queued_runs.fetch_sub(waiting_.size(), std::memory_order_relaxed);
-    places_.clear();
-    count_running(-running_);
-  }
   void count_running(std::int64_t by) {
     running_ += by;
     services_->counters.running_runs.fetch_add(static_cast<std::uint64_t>(by),
@@ -630,14 +646,14 @@ private:
   /// The successor learns from the ledger what is leased; who waits is told to it, and a run whose
   /// attempt is under way tries again.
   void hand_over() {
-    stop_counting();
-    waiting_.splice(waiting_.end(), postponed_);
-    for (auto& run : std::exchange(waiting_, {}))
+    send_away();
+    count_running(-running_);
+    for (auto& run : waiters_.leave())
       caf::anon_send(services_->directory, to_queue{stream_, queue_message{std::move(run)}});
     for (auto& [run, here] : leases_)
       if (here.by)
         if (auto lease = state_.leases.find(run); lease != state_.leases.end())
-          tell_gone(here.by, lease->second.attempt, lease_lost());
+          tell_gone(run_id{run}, here.by, lease->second.attempt, lease_is_lost());
   }
 
   const workspace_id& workspace_of(const queue_order&) const { return workspace_; }
@@ -653,10 +669,8 @@ private:
 
   workspace_id workspace_;
   std::string name_;
-  std::list<queued_run_ptr> waiting_; // First in, first out.
-  std::unordered_map<std::string, std::list<queued_run_ptr>::iterator> places_; // In it, by run.
-  std::list<queued_run_ptr> postponed_; // To be tried again at the next tick.
-  std::set<std::string> granting_;      // Runs whose lease is being written.
+  queue_waiters waiters_{services_->counters};
+  std::set<run_actor> lines_; // Ends of lines to other processes.
   members members_;
   std::unordered_map<std::string, held> leases_;
   std::vector<queue::release> unreleased_; // The ledger could not write them.

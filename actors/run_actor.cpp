@@ -218,7 +218,7 @@ private:
     if (!granted.entry.fact)
       problem = {"ledger_corrupt", "The run's input cannot be read from the ledger."};
     else if (problem.empty())
-      problem = resolve_environment(*granted.how);
+      problem = resolve_environment(*granted.how, services_->settings, workspace_, environment_);
     if (!problem.empty())
       return run::refuse{session_, granted.entry.turn, std::move(problem)};
     run::start ask;
@@ -255,22 +255,6 @@ private:
     entry.accepting = records->front();
     entry.fact =
         std::make_shared<const session::turn_accepted>(std::get<session::turn_accepted>(*fact));
-  }
-
-  failure resolve_environment(const recipe& how) {
-    environment_.clear();
-    for (const auto& v : how.env) {
-      if (v.secret.empty()) {
-        environment_.emplace_back(v.name, v.text);
-        continue;
-      }
-      auto secret = services_->settings.secret ? services_->settings.secret(v.secret, workspace_)
-                                               : std::nullopt;
-      if (!secret)
-        return {"secret_missing", "The secret `" + v.secret + "` is not there for this workspace."};
-      environment_.emplace_back(v.name, std::move(*secret));
-    }
-    return {};
   }
 
   std::optional<run::command_body> command_of_artifact(artifact_taken& taken) {
@@ -343,6 +327,8 @@ private:
       say_again(resumed->grant);
     if (const auto* back = std::get_if<worker_returned>(&mail.body))
       say_again(back->grant);
+    if (const auto* moved = std::get_if<queue_moved>(&mail.body))
+      ask_for_lease(moved->grant);
     for (auto& one : mail.decided.effects)
       std::visit([&](auto& effect) { perform(mail, effect); }, one);
     flush_lines();
@@ -352,8 +338,12 @@ private:
     rest();
   }
 
-  /// The attempt outlived the server in a remote worker.
+  /// The attempt outlived the server in a remote worker, or its queue moved.
   void resume(const lease_resumed& e) {
+    if (launched_ && launched_->remote && launched_->grant == e.grant) {
+      launched_->by = e.by;
+      return;
+    }
     if (state_.at != run::phase::running || state_.attempt != e.attempt || launched_) {
       caf::anon_send(e.by, worker_mail{finish_run{id_, e.grant, false}});
       return;
@@ -361,22 +351,26 @@ private:
     launched_ = launch_place{e.by, e.grant, {}, work_dir(), true};
   }
 
+  void ask_for_lease(std::uint64_t grant) {
+    if (!launched_ || launched_->grant != grant)
+      return;
+    const auto queue =
+        remote_queue(services_->log, services_->blobs, state_, services_->settings.recipe_defaults);
+    if (!queue.empty())
+      ask_for_lease_of(queue);
+  }
+  void ask_for_lease_of(const std::string& queue) {
+    queue_message mail;
+    mail.body = resume_lease{id_, state_.attempt, caf::actor_cast<run_actor>(this), session_, 0};
+    caf::anon_send(services_->directory,
+                   to_queue{queue_stream_of(workspace_, queue), std::move(mail)});
+  }
+
   /// What the harness may have missed while its worker was away. It knows a line that it has got.
   void say_again(std::uint64_t grant) {
     if (!launched_ || launched_->grant != grant)
       return;
-    for (const auto& [key, step] : state_.steps) {
-      if (step.run_attempt != state_.attempt)
-        continue;
-      if (step.at == run::step_phase::running && !state_.cancel_due)
-        say(harness::step_go_line(id_.value, key, static_cast<std::uint32_t>(step.attempt)));
-      else if (step.at == run::step_phase::gave_up)
-        say(harness::step_give_up_line(id_.value, key, error_json(step.error)));
-    }
-    if (state_.cancel_due)
-      say(harness::cancel_line(
-          id_.value,
-          std::max<std::int64_t>(0, to_ms(*state_.cancel_due) - to_ms(services_->clock.now()))));
+    say(lines_said_again(id_, state_, services_->clock.now()));
   }
 
   /// Nothing to do, now or later: the directory may take the actor away.
@@ -547,9 +541,11 @@ private:
     return services_->folders.of_run(state_.agent, state_.agent_version, id_);
   }
 
-  void refuse(run_mail& mail, errc, const read_error* damage) {
+  void refuse(run_mail& mail, errc why, const read_error* damage) {
     if (const auto* granted = granted_in(mail))
       give_back(*granted);
+    if (why == errc::not_owner)
+      hand_on();
     if (launched_) { // The harness waits for an answer that will not come: a later attempt goes on.
       caf::anon_send(launched_->by, worker_mail{finish_run{id_, launched_->grant, false}});
       launched_.reset();
@@ -571,13 +567,8 @@ private:
     if (state_.at == run::phase::running) {
       if (auto queue = remote_queue(services_->log, services_->blobs, state_,
                                     services_->settings.recipe_defaults);
-          !queue.empty()) {
-        queue_message mail;
-        mail.body = resume_lease{id_, state_.attempt, caf::actor_cast<run_actor>(this)};
-        caf::anon_send(services_->directory,
-                       to_queue{queue_stream_of(workspace_, queue), std::move(mail)});
-        return;
-      }
+          !queue.empty())
+        return ask_for_lease_of(queue);
       run_mail mail;
       mail.origin.principal = "system";
       mail.body = attempt_gone{state_.attempt,
@@ -597,10 +588,19 @@ private:
   }
 
   /// What runs is cut off. The next holder of the partition finds the attempt under way and lost,
-  /// which costs the run nothing.
+  /// which costs the run nothing. In a remote worker it goes on, and the next holder with it.
   bool vacate() {
+    hand_on();
     let_go(false);
     return true;
+  }
+
+  void hand_on() {
+    if (!launched_ || !launched_->remote)
+      return;
+    caf::anon_send(launched_->by, worker_mail{finish_run{id_, launched_->grant, false, true,
+                                                         caf::actor_cast<run_actor>(this)}});
+    launched_.reset();
   }
 
   void leave() {

@@ -2,6 +2,8 @@
 
 #include "events/json_writer.hpp"
 
+#include <algorithm>
+
 namespace runledger {
 
 namespace {
@@ -69,6 +71,22 @@ std::string error_json(const failure& why) {
       .member("code", why.code)
       .member("message", why.message)
       .end_object();
+  return out;
+}
+
+std::string lines_said_again(const run_id& run, const run::state& s, timestamp now) {
+  std::string out;
+  for (const auto& [key, step] : s.steps) {
+    if (step.run_attempt != s.attempt)
+      continue;
+    if (step.at == run::step_phase::running && !s.cancel_due)
+      out += harness::step_go_line(run.value, key, static_cast<std::uint32_t>(step.attempt));
+    else if (step.at == run::step_phase::gave_up)
+      out += harness::step_give_up_line(run.value, key, error_json(step.error));
+  }
+  if (s.cancel_due)
+    out += harness::cancel_line(run.value,
+                                std::max<std::int64_t>(0, to_ms(*s.cancel_due) - to_ms(now)));
   return out;
 }
 

@@ -18,4 +18,8 @@ std::string limits_json(const run_limits& limits);
 /// As `step.give_up` says it.
 std::string error_json(const failure& why);
 
+/// What the harness may have missed while it could not be reached: the server's answers that still
+/// stand. It knows a line that it has got.
+std::string lines_said_again(const run_id& run, const run::state& s, timestamp now);
+
 } // namespace runledger

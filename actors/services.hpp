@@ -40,6 +40,7 @@ struct services {
         on_fatal(parts.on_fatal),
         on_lost(parts.on_lost),
         others(parts.others),
+        lines(parts.lines),
         warn(std::move(to_operator)),
         folders(
             work_root(settings.data_dir),
@@ -56,6 +57,7 @@ struct services {
   std::function<void(std::string)> on_fatal;
   std::function<void(std::uint32_t)> on_lost;
   peers* others;                              ///< Null: this process holds all that is held.
+  queue_lines* lines;                         ///< Null: no other process holds queues.
   std::function<void(std::string_view)> warn; ///< One line for the operator's log.
   work_folders folders;                       ///< Actors' thread only.
   owned_partitions partitions;                ///< What is held here.

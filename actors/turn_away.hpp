@@ -1,6 +1,6 @@
 #pragma once
 
-#include "actors/interfaces.hpp"
+#include "actors/services.hpp"
 
 #include <caf/send.hpp>
 
@@ -12,7 +12,7 @@ namespace runledger {
 struct foreign_home {
   stream_id stream;
   std::optional<std::uint32_t> partition; ///< Nothing: not known.
-  dispatcher_actor dispatcher = {};       ///< Where runs wait.
+  const services* of = nullptr;           ///< Of the process; for mail to queues.
 
   refusal_info refusal() const { return {errc::not_owner, {}, {}, {}, 0, -1, partition}; }
 };
@@ -60,13 +60,21 @@ inline void turn_away(const foreign_home& to, slot_mail& mail) {
 inline void turn_away(const foreign_home& to, audit_mail& mail) {
   mail.to(to.refusal());
 }
-/// What is not carried to another process yet: a run waits until its queue is held here, and one
-/// that asks for its lease begins another attempt.
+/// A line from another process ends: that one looks for the queue where it is now. What runs of
+/// this process ask for reaches a queue elsewhere over a line. Without lines a run waits until its
+/// queue is held here, and one that asks for its lease begins another attempt.
 inline void turn_away(const foreign_home& to, queue_message& mail) {
-  if (const auto* asked = std::get_if<std::shared_ptr<attach_worker>>(&mail.body)) {
+  if (mail.line) {
+    if (!std::holds_alternative<line_is_over>(mail.body))
+      caf::anon_send(mail.line, leave_atom_v);
+  } else if (const auto* asked = std::get_if<std::shared_ptr<attach_worker>>(&mail.body)) {
     (*asked)->to(to.refusal());
+  } else if (to.of->lines != nullptr && to.partition) {
+    if (std::holds_alternative<queued_run_ptr>(mail.body)
+        || std::holds_alternative<resume_lease>(mail.body))
+      caf::anon_send(to.of->directory, to_queue{to.stream, std::move(mail)});
   } else if (auto* waits = std::get_if<queued_run_ptr>(&mail.body)) {
-    caf::anon_send(to.dispatcher, queue_elsewhere{std::move(*waits)});
+    caf::anon_send(to.of->dispatcher, queue_elsewhere{std::move(*waits)});
   } else if (const auto* back = std::get_if<resume_lease>(&mail.body)) {
     run_mail gone;
     gone.body = attempt_gone{

@@ -27,4 +27,21 @@ std::string remote_queue(const event_log& log, const blob_store& blobs, const ru
   return read ? read->how.queue : std::string{};
 }
 
+failure resolve_environment(const recipe& how, const engine_settings& settings,
+                            const workspace_id& workspace,
+                            std::vector<std::pair<std::string, std::string>>& out) {
+  out.clear();
+  for (const auto& v : how.env) {
+    if (v.secret.empty()) {
+      out.emplace_back(v.name, v.text);
+      continue;
+    }
+    auto secret = settings.secret ? settings.secret(v.secret, workspace) : std::nullopt;
+    if (!secret)
+      return {"secret_missing", "The secret `" + v.secret + "` is not there for this workspace."};
+    out.emplace_back(v.name, std::move(*secret));
+  }
+  return {};
+}
+
 } // namespace runledger

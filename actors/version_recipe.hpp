@@ -1,11 +1,14 @@
 #pragma once
 
+#include "actors/engine.hpp"
 #include "events/log/blob_store.hpp"
 #include "events/log/event_log.hpp"
 #include "events/recipe.hpp"
 #include "events/run.hpp"
 
 #include <string>
+#include <utility>
+#include <vector>
 
 namespace runledger {
 
@@ -24,5 +27,10 @@ result<version_recipe, failure> read_recipe(const event_log& log, const blob_sto
 /// harness ended with the server. The stream of a slot of a server tells them apart.
 std::string remote_queue(const event_log& log, const blob_store& blobs, const run::state& running,
                          const recipe& defaults);
+
+/// The environment that a recipe gives its harness, secrets resolved. A failure: one is missing.
+failure resolve_environment(const recipe& how, const engine_settings& settings,
+                            const workspace_id& workspace,
+                            std::vector<std::pair<std::string, std::string>>& out);
 
 } // namespace runledger

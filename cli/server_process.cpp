@@ -224,6 +224,8 @@ void server_process::meet_others() {
       io_, http::cluster{*node_, cluster_secret_},
       [this](std::function<void(bool)> then) { kafka_->barrier(std::move(then)); },
       settings_.http.tls_certificate);
+  lines_ =
+      std::make_unique<http::node_lines>(io_, *node_, neighbours_->trust(), neighbours_->tls());
   key_watch_ = std::make_unique<http::key_watch>(
       io_, keys_, std::chrono::milliseconds{settings_.kafka.session_timeout_ms},
       http::key_watch::parts{
@@ -335,7 +337,8 @@ void server_process::start_engine() {
           return node_->lost(partition);
         spdlog::critical("partition {} was claimed by another process", partition);
       },
-      neighbours_.get()};
+      neighbours_.get(),
+      lines_.get()};
   auto with = engine_settings_from();
   const auto name = with.node;
   engine_ = std::make_unique<engine>(std::move(with), std::move(parts));
@@ -533,6 +536,11 @@ void server_process::take_apart() {
     neighbours_->stop();
   if (node_)
     node_->stop();
+  if (lines_) {
+    lines_->stop();
+    io_.restart();
+    io_.poll(); // Lines that were just asked for end as well.
+  }
   engine_.reset();
   host_.reset();
   if (context_->queries)

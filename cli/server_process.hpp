@@ -9,6 +9,7 @@
 #include "events/log/kafka_log.hpp"
 #include "http/cluster/key_watch.hpp"
 #include "http/cluster/neighbours.hpp"
+#include "http/cluster/node_lines.hpp"
 #include "http/context.hpp"
 #include "http/refusal_recorder.hpp"
 #include "http/server.hpp"
@@ -84,6 +85,7 @@ private:
   std::string cluster_secret_;                   ///< Likewise.
   std::unique_ptr<http::neighbours> neighbours_; ///< Likewise.
   std::unique_ptr<http::key_watch> key_watch_;   ///< Likewise.
+  std::unique_ptr<http::node_lines> lines_;      ///< Likewise.
   std::unique_ptr<views::view_runner> views_;
   std::unique_ptr<http::route_context> context_;
   http::refusal_recorder refusals_;

@@ -69,7 +69,7 @@ public:
       out_.pop_front();
       ++first_;
     }
-    session_->note_unsent();
+    session_->sent();
     answer_waiting(); // An earlier poll of this connection.
     waiting_.emplace(std::move(r));
     if (!out_.empty() || patience.count() == 0)

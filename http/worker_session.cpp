@@ -1,7 +1,9 @@
 #include "http/worker_session.hpp"
 
+#include "http/cluster/neighbours.hpp"
 #include "http/problem.hpp"
 #include "http/routes/refusals.hpp"
+#include "http/worker_socket.hpp"
 
 namespace runledger::http {
 
@@ -11,6 +13,7 @@ constexpr std::size_t in_flight_max = 4U << 20;
 /// What a worker keeps of a run until it is answered, and says again after a new connection.
 constexpr std::size_t repeats_max = 64U << 20;
 constexpr std::size_t rates_max = 20'000;
+constexpr std::size_t server_message_max = 64U << 20; // What another node says to a worker.
 
 std::int64_t now_ms() {
   using namespace std::chrono;
@@ -58,11 +61,75 @@ private:
       std::make_shared<std::atomic<std::size_t>>(0);
 };
 
+/// The way to the node that holds the queue: messages pass through as they are. When one of the two
+/// connections ends, so does the other.
+class worker_session::elsewhere final : public message_user {
+public:
+  explicit elsewhere(std::weak_ptr<worker_session> of) : of_(std::move(of)) {}
+
+  void carried_by(message_carrier& by) override { way_ = &by; }
+  bool take(std::string_view message) override {
+    auto session = of_.lock();
+    if (!session || session->carrier_ == nullptr)
+      return true;
+    session->carrier_->send(std::string{message});
+    held_ = session->carrier_ != nullptr && session->carrier_->unsent() > in_flight_max;
+    return !held_;
+  }
+  void sent() override {
+    auto session = of_.lock();
+    if (!session || !session->paused_ || way_ == nullptr || way_->unsent() > in_flight_max / 2)
+      return;
+    session->paused_ = false;
+    if (session->carrier_ != nullptr)
+      session->carrier_->go_on();
+  }
+  void over() override {
+    way_ = nullptr;
+    auto session = of_.lock();
+    if (!session)
+      return;
+    session->context_.others->members().suspect();
+    if (session->carrier_ != nullptr)
+      session->carrier_->close("the queue's node is gone");
+  }
+
+  /// False: no further message now.
+  bool pass_on(std::string_view message) {
+    if (way_ == nullptr)
+      return false;
+    way_->send(std::string{message});
+    return way_ != nullptr && way_->unsent() <= in_flight_max;
+  }
+  /// The worker's connection has so much to get rid of.
+  void note_unsent(std::size_t bytes) {
+    if (!held_ || bytes > in_flight_max / 2 || way_ == nullptr)
+      return;
+    held_ = false;
+    way_->go_on();
+  }
+  void close() {
+    if (way_ != nullptr)
+      way_->close("the worker is gone");
+  }
+
+private:
+  std::weak_ptr<worker_session> of_;
+  bool held_ = false; // No more is read from the other node.
+  message_carrier* way_ = nullptr;
+};
+
 bool worker_session::take(std::string_view message) {
   if (allowed_ && !allowed_()) {
     refuse("unauthorized", "The key opens nothing any more.");
     return false;
   }
+  if (elsewhere_) {
+    paused_ = !elsewhere_->pass_on(message);
+    return carrier_ != nullptr && !paused_;
+  }
+  if (!greeted_ && context_.others != nullptr && !goes_no_further_)
+    hello_ = message;
   auto parsed = harness::parse_worker_message(message);
   if (!parsed) {
     refuse("protocol_error", parsed.error().text());
@@ -75,6 +142,8 @@ bool worker_session::take(std::string_view message) {
 
 void worker_session::over() {
   carrier_ = nullptr;
+  if (auto way = std::exchange(elsewhere_, nullptr))
+    way->close();
   say(worker_says::connection_lost{});
   say_ = nullptr;
 }
@@ -105,8 +174,9 @@ void worker_session::on(harness::worker_hello& hello, std::size_t) {
 }
 
 void worker_session::welcome(result<attached_worker, refusal_info> outcome) {
+  const auto hello = std::exchange(hello_, {});
   if (!outcome) {
-    if (carrier_ != nullptr) {
+    if (carrier_ != nullptr && !go_elsewhere(outcome.error(), hello)) {
       const auto why = problem_of(outcome.error());
       refuse(why.code, why.detail.empty() ? std::string{why.title} : why.detail);
     }
@@ -118,6 +188,28 @@ void worker_session::welcome(result<attached_worker, refusal_info> outcome) {
   deliver(harness::worker_welcome_line(outcome->id.value, outcome->lease_ms));
 }
 
+/// False: the worker is refused here.
+bool worker_session::go_elsewhere(const refusal_info& why, const std::string& hello) {
+  if (why.code != errc::not_owner || !why.partition || hello.empty())
+    return false;
+  auto& members = context_.others->members();
+  const auto url = members.address_of(*why.partition);
+  if (!url || *url == members.own_address()) {
+    members.suspect(); // The worker comes again.
+    return false;
+  }
+  const principal who{who_.principal, who_.workspace.value, scope::worker};
+  upgrade_request ask{std::string{workers_of_nodes_path},
+                      {{"Authorization", context_.others->trust().authorization()},
+                       {std::string{principal_header}, principal_field(who)}},
+                      who_.correlation_id};
+  elsewhere_ = std::make_shared<elsewhere>(weak_from_this());
+  open_worker_socket(context_.io, *url, std::move(ask), elsewhere_, {server_message_max},
+                     context_.others->tls());
+  elsewhere_->pass_on(hello);
+  return true;
+}
+
 void worker_session::deliver(const std::string& lines) {
   std::string_view rest{lines};
   while (!rest.empty() && carrier_ != nullptr) {
@@ -126,6 +218,12 @@ void worker_session::deliver(const std::string& lines) {
     rest.remove_prefix(end == rest.npos ? rest.size() : end + 1);
   }
   note_unsent();
+}
+
+void worker_session::sent() {
+  note_unsent();
+  if (elsewhere_ && carrier_ != nullptr)
+    elsewhere_->note_unsent(carrier_->unsent());
 }
 
 void worker_session::note_unsent() {

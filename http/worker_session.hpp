@@ -3,8 +3,11 @@
 #include "actors/engine.hpp"
 #include "actors/harness/line_reader.hpp"
 #include "http/context.hpp"
+#include "http/message_user.hpp"
 
 #include <atomic>
+#include <cstddef>
+#include <functional>
 #include <map>
 #include <memory>
 #include <string>
@@ -12,45 +15,35 @@
 
 namespace runledger::http {
 
+/// Where a node brings a worker whose queue another one holds.
+inline constexpr std::string_view workers_of_nodes_path = "/internal/v1/workers/connect";
+
 /// One connection of a remote worker, whatever carries its messages: reads them, passes them on to
 /// the worker's queue, and hands the carrier what comes back (docs/harness-protocol.md).
 ///
 /// Bounded both ways. What the worker said counts until its frames are decided and durable: beyond
 /// `in_flight_max` the carrier is told to read no more. Lines that the carrier cannot get rid of
 /// end the connection. HTTP thread only.
-class worker_session : public std::enable_shared_from_this<worker_session> {
+class worker_session : public message_user, public std::enable_shared_from_this<worker_session> {
 public:
-  /// What brings the messages.
-  class carrier {
-  public:
-    /// One message for the worker.
-    virtual void send(std::string message) = 0;
-    /// No more comes: close when what was sent is out. over() follows, at once or later.
-    virtual void close(std::string reason) = 0;
-    /// Reading may go on.
-    virtual void go_on() = 0;
-    /// Bytes that were sent and did not get out yet.
-    virtual std::size_t unsent() const = 0;
-
-  protected:
-    ~carrier() = default;
-  };
+  using carrier = message_carrier;
 
   worker_session(route_context& context, request_context who)
       : context_(context), who_(std::move(who)) {}
-  void carried_by(carrier& by) { carrier_ = &by; }
+  void carried_by(carrier& by) override { carrier_ = &by; }
   /// Asked before each message; a key may be revoked while its connection lives.
   void allowed_while(std::function<bool()> allowed) { allowed_ = std::move(allowed); }
 
-  /// The carrier got rid of something, or has more.
-  void note_unsent();
   /// One message of the worker. False: read no further until go_on().
-  bool take(std::string_view message);
-  /// The carrier is gone; nothing of it is called any more.
-  void over();
+  bool take(std::string_view message) override;
+  void sent() override;
+  void over() override;
+  /// The connection comes from another node, which has no other one to go to.
+  void goes_no_further() { goes_no_further_ = true; }
 
 private:
   class link;
+  class elsewhere;
   struct rates {
     std::int64_t lease_epoch = 0;
     harness::token_bucket lines, bytes;
@@ -67,8 +60,10 @@ private:
 
   void welcome(result<attached_worker, refusal_info> outcome);
   void deliver(const std::string& lines);
+  void note_unsent();
   void refuse(std::string_view code, const std::string& message);
   rates& rates_of(const harness::held_lease& lease);
+  bool go_elsewhere(const refusal_info& why, const std::string& hello);
   bool floods(const harness::worker_frame& said, std::size_t bytes);
   void returned(std::size_t bytes);
   template <class Word>
@@ -86,6 +81,9 @@ private:
   std::size_t in_flight_ = 0;
   bool paused_ = false;
   std::map<std::string, rates, std::less<>> rates_; // By run.
+  std::string hello_;                               // Until it is known where the queue is.
+  std::shared_ptr<elsewhere> elsewhere_;            // The queue is held by another node.
+  bool goes_no_further_ = false;
   std::shared_ptr<std::atomic<std::size_t>> unsent_ =
       std::make_shared<std::atomic<std::size_t>>(0); // As the link tells the actors.
 };

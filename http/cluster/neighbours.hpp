@@ -23,6 +23,9 @@ public:
              const std::string& certificates = {});
 
   forwarder& relay() { return forwarder_; }
+  membership& members() const { return with_.members; }
+  const cluster_trust& trust() const { return trust_; }
+  net::ssl::context& tls() { return client_.tls(); }
 
   void send(std::uint32_t partition, peer_command what, answer<peer_done> to) override;
   void when_current(std::function<void(bool)> then) override;

@@ -154,6 +154,8 @@ std::string_view node_answer::field(std::string_view name) const {
 
 class node_client::pool : public std::enable_shared_from_this<pool> {
 public:
+  net::ssl::context& tls() { return tls_; }
+
   pool(net::io_context& io, std::string authorization, const std::string& certificates)
       : io_(io), authorization_(std::move(authorization)), tls_(net::ssl::context::tls_client) {
     tls_.set_default_verify_paths();
@@ -340,6 +342,10 @@ private:
 node_client::node_client(net::io_context& io, std::string authorization,
                          const std::string& certificates)
     : pool_(std::make_shared<pool>(io, std::move(authorization), certificates)) {}
+
+net::ssl::context& node_client::tls() {
+  return pool_->tls();
+}
 
 node_client::~node_client() {
   pool_->stop();

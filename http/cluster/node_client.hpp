@@ -13,6 +13,10 @@
 #include <utility>
 #include <vector>
 
+namespace boost::asio::ssl {
+class context;
+}
+
 namespace runledger::http {
 
 /// A request to another node.
@@ -61,6 +65,8 @@ public:
   /// Tells `then` once, later. Calling what comes back gives the request up without a word; that
   /// may be done at any time and any number of times.
   std::function<void()> send(node_request ask, done then);
+  /// Whose certificates are believed.
+  net::ssl::context& tls();
   /// As at its end: what comes afterwards is unreachable.
   void stop();
 

@@ -40,6 +40,10 @@ void session_events(route_context& c, const request& rq, reply r);
 void post_message(route_context& c, const request& rq, reply r);
 void cancel_session(route_context& c, const request& rq, reply r);
 
+// internal.cpp, for other nodes
+void connect_worker_of_node(route_context& c, const request& rq, reply r);
+void open_queue_line(route_context& c, const request& rq, reply r);
+
 // workers.cpp
 void connect_worker(route_context& c, const request& rq, reply r);
 void greet_by_poll(route_context& c, const request& rq, reply r);

@@ -82,6 +82,10 @@ const route table[] = {
     {post, "/internal/v1/commands", routes::carry_out_command, scope::none, body_kind::json, node,
      "node"},
     {post, "/internal/v1/keys/refresh", routes::refresh_keys, scope::none, none, node, "node"},
+    {get, "/internal/v1/workers/connect", routes::connect_worker_of_node, scope::none, none, node,
+     "node"},
+    {get, "/internal/v1/queues/{workspace}/{queue}", routes::open_queue_line, scope::none, none,
+     node, "node"},
     {get, "/internal/v1/logs/{run}", routes::give_raw_log, scope::none, none, node, "node"},
 
     {get, "/livez", routes::livez, scope::none, none, open, "health"},

@@ -2,6 +2,7 @@
 #include "http/requests/body.hpp"
 #include "http/requests/query.hpp"
 #include "http/routes/handlers.hpp"
+#include "http/routes/internal.hpp"
 #include "http/routes/reading.hpp"
 #include "http/worker_polls.hpp"
 #include "http/worker_session.hpp"
@@ -50,13 +51,10 @@ std::optional<std::uint64_t> number_of(std::string_view digits) {
 } // namespace
 
 void connect_worker(route_context& c, const request& rq, reply r) {
-  const auto wanted = rq.header("Upgrade");
-  if (!wanted || !same_text(*wanted, "websocket"))
+  auto ask = websocket_asked_by(rq);
+  if (!ask)
     return r.problem(fault::bad_request, "This endpoint is a WebSocket: `Upgrade: websocket` is "
                                          "missing.");
-  upgrade_request ask{std::string{rq.path()}, {}, std::string{rq.id()}};
-  for (const auto& field : rq.headers())
-    ask.fields.emplace_back(field.name, field.value);
   auto session = std::make_shared<worker_session>(c, worker_context(rq));
   session->allowed_while(
       [&keys = c.keys,
@@ -65,7 +63,8 @@ void connect_worker(route_context& c, const request& rq, reply r) {
         const auto who = keys.authenticate(bearer, key);
         return who && allows((*who)->scopes, scope::worker);
       });
-  r.upgrade(make_worker_socket(std::move(ask), std::move(session)));
+  r.upgrade(
+      make_worker_socket(std::move(*ask), std::move(session), {harness::max_worker_message_bytes}));
 }
 
 void greet_by_poll(route_context& c, const request& rq, reply r) {

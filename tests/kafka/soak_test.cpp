@@ -89,7 +89,7 @@ TEST_F(soak, workers_outlive_any_combination_of_faults) {
 
 // Goal: likewise two nodes, with others that join the group, leave it, and claim without it.
 TEST_F(soak, nodes_outlive_any_combination_of_faults) {
-  expect_all_is_well("--nodes 2 --workers 0 --every 1.5 --clients 5");
+  expect_all_is_well("--nodes 2 --workers 2 --every 1.5 --clients 5");
 }
 
 } // namespace runledger::test

@@ -138,7 +138,7 @@ bool story::one_step() {
     }
   }
   if (w.letters.empty())
-    return false;
+    return w.outside_step && w.outside_step();
   w.deliver(0, journey::arrives);
   return true;
 }

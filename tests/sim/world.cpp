@@ -87,6 +87,8 @@ server& world::start() {
   if (several)
     made->others = std::make_unique<road>(letters, number);
   parts.others = made->others.get();
+  if (lines_of)
+    parts.lines = lines_of(number);
   parts.on_lost = [this, number](std::uint32_t partition) {
     story.note("server " + std::to_string(number) + " has lost " + std::to_string(partition));
     lost.push_back(partition);
@@ -209,7 +211,7 @@ bool world::settle() {
         progress = true;
       }
     }
-    if (!progress)
+    if (!progress && !(outside_step && outside_step()))
       return true;
   }
   return false;

@@ -11,6 +11,7 @@
 #include <caf/scheduler/test_coordinator.hpp>
 
 #include <deque>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -94,6 +95,10 @@ public:
   /// Settings for the servers that start from now on.
   engine_settings settings;
   std::int64_t rude_percent = 0;
+  /// The way of the server with this number to queues of others; empty: there is none.
+  std::function<queue_lines*(std::size_t number)> lines_of;
+  /// One small step of what is neither server nor harness; false: nothing to do. May be empty.
+  std::function<bool()> outside_step;
   bool several = false; ///< Servers that start from now on speak to each other.
 
   test::manual_clock clock;

@@ -21,10 +21,12 @@
 
 The result is the initial state as it was written, byte for byte; with a prompt the prompt, after one
 step and one message, or for `do [...]` after that script. `--runs N`: serves N runs at once.
+With CONTRACT_EFFECTS each execution of a step becomes a line RUN/KEY ATTEMPT of that file.
 """
 import hashlib, json, os, re, select, sys
 
 GATES = os.environ.get("CONTRACT_GATES", "/gates")
+EFFECTS = os.environ.get("CONTRACT_EFFECTS")
 DECODER = json.JSONDecoder()
 PIECES = []
 CANCELLED = set()
@@ -98,6 +100,9 @@ def step(run, key, execute, **members):
         if frame["type"] == "step.give_up":
             raise GivenUp("step_given_up")
         if frame["type"] == "step.go":
+            if EFFECTS:
+                with open(EFFECTS, "a", encoding="utf-8") as file:
+                    file.write(f"{run}/{key} {frame['attempt']}\n")
             failed = yield from execute(frame["attempt"])
             if failed is None:
                 return
