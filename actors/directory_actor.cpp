@@ -68,6 +68,7 @@ public:
             [this](const taking_over& e) { end_taking(e); },
             [this](const release_partitions& ask) { release(ask); },
             [this](const partition_lost& e) { lose(e.partition); },
+            [this](const look_for_claims_mail&) { look_for_claims(services_, taking_); },
             [this](const line_end_here& e) { queues_elsewhere_.note(e); },
             [this](go_on_with& e) { e.what(); },
             [this](tick_atom) {
@@ -82,6 +83,7 @@ public:
   void on_exit() override {
     vacating_.clear();
     until_lost_.clear();
+    takes_.clear();
     releases_.clear();
     each_host([](auto& host) { host.stop_all(); });
     queues_elsewhere_.stop_all();
@@ -334,7 +336,8 @@ private:
   }
 
   void on(attach_worker_request& ask, answer<attached_worker>& to) {
-    if (services_->counters.draining.load())
+    const bool alone = services_->others == nullptr; // Who comes back is served by its holder.
+    if (services_->counters.draining.load() && (alone || ask.leases.empty()))
       return to.refuse(errc::draining, "The server is about to end.");
     auto stream = queue_stream_of(ask.context.workspace, ask.queue);
     deliver(stream, queue_message{std::make_shared<attach_worker>(
@@ -573,22 +576,20 @@ private:
 
   // -- partitions come and go --------------------------------------------------------------------
 
+  /// One claim of a partition after the other: a second one would overtake what is written under
+  /// the first.
   void take(take_partitions ask) {
-    std::vector<take_failure> failures;
-    std::vector<std::uint32_t> wanted;
-    for (auto p : ask.partitions)
-      if (p < services_->partitions.count())
-        wanted.push_back(p);
-      else
-        failures.push_back({p, {claim_error::kind::corrupt, "there is no such partition"}});
-    taking_.insert(wanted.begin(), wanted.end());
-    take_and_recover(system(), services_, std::move(wanted), std::move(failures),
-                     std::move(ask.done));
+    if (std::ranges::any_of(ask.partitions, [&](auto p) { return taking_.contains(p); }))
+      return takes_.push_back(std::move(ask));
+    taking_.insert(ask.partitions.begin(), ask.partitions.end());
+    take_and_recover(system(), services_, std::move(ask.partitions), std::move(ask.done));
   }
 
   void end_taking(const taking_over& e) {
     for (auto p : e.partitions)
       taking_.erase(taking_.find(p));
+    for (auto& ask : std::exchange(takes_, {}))
+      take(std::move(ask));
     for (auto& ask : std::exchange(releases_, {}))
       release(ask);
   }
@@ -684,7 +685,8 @@ private:
   std::map<std::uint32_t, leaving_partition> vacating_;
   std::map<std::uint32_t, std::vector<pending_work>> until_lost_; // Of what the gateway gave up.
   std::multiset<std::uint32_t> taking_;
-  std::vector<release_partitions> releases_; // Of what is just being taken.
+  std::vector<take_partitions> takes_;       // Of what is just being taken.
+  std::vector<release_partitions> releases_; // Likewise.
   std::deque<std::pair<std::int64_t, stream_id>> idle_;
   bool tick_asked_ = false, draining_ = false;
 };

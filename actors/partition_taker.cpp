@@ -22,12 +22,11 @@ constexpr std::chrono::seconds retry_after{1};
 class taker final : public append_sink::base {
 public:
   taker(caf::actor_config& cfg, services_ptr s, std::vector<std::uint32_t> partitions,
-        std::vector<take_failure> failures, std::function<void(std::vector<take_failure>)> done)
+        std::function<void(std::vector<take_failure>)> done)
       : append_sink::base(cfg),
         services_(std::move(s)),
         asked_(partitions),
         wanted_(partitions.begin(), partitions.end()),
-        failures_(std::move(failures)),
         done_(std::move(done)) {}
 
   behavior_type make_behavior() override {
@@ -66,6 +65,11 @@ private:
   bool take_next() {
     auto partition = wanted_.front();
     auto& mine = services_->partitions;
+    if (partition >= mine.count()) {
+      failures_.push_back({partition, {claim_error::kind::corrupt, "there is no such partition"}});
+      wanted_.pop_front();
+      return true;
+    }
     if (!taking_ && (mine.holds(partition) || mine.is_leaving(partition))) {
       if (mine.is_leaving(partition))
         failures_.push_back(
@@ -191,9 +195,9 @@ private:
 } // namespace
 
 void take_and_recover(caf::actor_system& sys, const services_ptr& s,
-                      std::vector<std::uint32_t> partitions, std::vector<take_failure> failures,
+                      std::vector<std::uint32_t> partitions,
                       std::function<void(std::vector<take_failure>)> done) {
-  auto one = sys.spawn<taker>(s, std::move(partitions), std::move(failures), std::move(done));
+  auto one = sys.spawn<taker>(s, std::move(partitions), std::move(done));
   caf::anon_send(one, append_done{});
 }
 
@@ -211,10 +215,11 @@ pending_work after_the_last(std::function<void()> then) {
   return {static_cast<const void*>(nullptr), [then = std::move(then)](const void*) { then(); }};
 }
 
-void look_for_claims(const services_ptr& s) {
+void look_for_claims(const services_ptr& s, const std::multiset<std::uint32_t>& taking) {
   auto& mine = s->partitions;
   for (auto partition : mine.held()) {
-    if (s->log.partition_state(partition).epoch <= mine.epoch_of(partition))
+    if (taking.contains(partition)
+        || s->log.partition_state(partition).epoch <= mine.epoch_of(partition))
       continue;
     mine.give_up(partition);
     caf::anon_send(s->directory, partition_lost{partition});

@@ -170,6 +170,8 @@ private:
       return order(queue::release{ask.run, lease->epoch, "returned"});
     }
     auto& here = leases_[ask.run.value];
+    if (here.by && here.by != ask.by) // Its next holder was faster.
+      return tell_gone(ask.run, ask.by, ask.attempt, lease_is_lost());
     here.by = ask.by;
     here.begun = true;
     here.told = nullptr;
@@ -217,6 +219,8 @@ private:
     auto& here = leases_[ask.run.value];
     if (ask.epoch < here.epoch)
       return;
+    if (here.by && here.by != ask.by) // What was said to the earlier one may be on its way there.
+      part(ask.run.value, here);
     here.epoch = ask.epoch;
     here.by = ask.by;
     here.begun = true;
@@ -264,10 +268,12 @@ private:
         drop_link(one->second, "the run goes on elsewhere");
   }
 
-  /// The end of a run that was here with nobody is told to nobody.
+  /// Nobody tells the end of a run that is with nobody, or of one of another process that ended
+  /// before it heard of its lease.
   void look_for_ends() {
     for (const auto& [run, lease] : std::map{state_.leases})
-      if (auto here = leases_.find(run); here != leases_.end() && !here->second.by)
+      if (auto here = leases_.find(run);
+          here != leases_.end() && (!here->second.by || lines_.contains(here->second.by)))
         release_if_ended(run, lease);
   }
   void release_if_ended(const std::string& run, const queue::lease& lease) {

@@ -34,7 +34,7 @@ public:
                                     [&](finish_run& ask) { on(ask); }, [](auto&) {}},
                          mail.body);
             },
-            [](const append_done&) {}, [this](tick_atom, std::uint64_t) { tick(); },
+            [](const append_done&) {}, [this](tick_atom, std::uint64_t number) { tick(number); },
             [this](queue_message& mail) {
               std::visit(overloaded{[&](queued_run_ptr& asked) { on(asked); },
                                     [&](forget_run& e) { on(e); },
@@ -374,12 +374,14 @@ private:
       return;
     ticking_ = true;
     tick_is_soon_ = reopening_;
-    delayed_send(this, after, tick_atom_v, std::uint64_t{0});
+    delayed_send(this, after, tick_atom_v, ++last_tick_);
   }
 
   /// What waits for an answer is said again now and then: who heard it last, by whichever way,
   /// knows where the run is. A line that nobody needs is closed.
-  void tick() {
+  void tick(std::uint64_t number) {
+    if (number != last_tick_)
+      return; // A sooner one came between.
     ticking_ = tick_is_soon_ = false;
     if (std::exchange(reopening_, false))
       return go_on();
@@ -400,7 +402,7 @@ private:
   std::map<std::string, run_here> runs_;
   std::vector<line::finish> unsaid_; // While there was no line.
   std::shared_ptr<queue_line> line_;
-  std::uint64_t line_number_ = 0;
+  std::uint64_t line_number_ = 0, last_tick_ = 0;
   milliseconds reopen_after_ = reopen_first;
   bool reopening_ = false, ticking_ = false, tick_is_soon_ = false;
 };

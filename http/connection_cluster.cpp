@@ -45,7 +45,8 @@ std::optional<http::problem> connection::check_access() {
     if (!who)
       return http::problem::of(who.error().why, std::move(who.error().detail));
     request_.caller_ = std::move(*who);
-    if (is_write(request_.method_) && !edge_.who.takes_writes())
+    const bool writes = is_write(request_.method_) || route_->needs == scope::worker;
+    if (writes && !edge_.who.takes_writes())
       return http::problem::of(fault::ledger_unavailable,
                                "Without a broker nobody can tell which keys were revoked.");
   }

@@ -173,7 +173,7 @@ public:
     node.waiting.push_back(call);
     call->waits = std::make_unique<net::steady_timer>(io_, call->until);
     call->waits->async_wait([self = shared_from_this(), call](const error_code& ec) {
-      if (!ec)
+      if (!ec && call->waits) // It may have been begun in the same moment.
         self->leave_line(call, node_trouble::unreachable);
     });
   }

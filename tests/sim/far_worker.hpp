@@ -30,7 +30,7 @@ public:
   /// It dies, with all that it has.
   void kill();
   /// It says nothing more and hears nothing, but lives.
-  void sleep(bool on) { asleep_ = on; }
+  void doze(bool on) { asleep_ = on; }
 
   /// Steps with this key do not end.
   std::set<std::string> gates;

@@ -319,12 +319,12 @@ TEST_F(stories_queue_lines, old_lease_says_nothing) {
   begin_apart();
   auto& worker = work();
   const auto run = begin_run(worker);
-  worker.sleep(true);
+  worker.doze(true);
   until([&] { return count(queue, "queue.lease_expired") == 1; }, "the end of the lease");
   auto& second = work();
   second.gates = {"b"};
   until([&] { return executions(run, "b").size() == 2; }, "the second execution");
-  worker.sleep(false);
+  worker.doze(false);
   worker.gates.clear();
   settle();
   w.advance(milliseconds{1000});
