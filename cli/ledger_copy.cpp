@@ -203,6 +203,18 @@ std::optional<open_side> prepare_source(const copy_call& asked, copy_report& rep
   return open_source(asked.source, asked.of_source, std::move(lock));
 }
 
+/// A whole copy may have its servers; one that is to be written to has none.
+void expect_unused_target(const copy_call& asked, const event_log& source,
+                          const event_log& target) {
+  if (!asked.target.in_kafka)
+    return; // Its folder is locked.
+  const auto state = look_at_copy(source, &target, asked.target.name());
+  if (!state)
+    refuse_copy(state.error());
+  if (!state->done)
+    expect_no_nodes(asked.target, asked.of_target);
+}
+
 int copy(const copy_call& given) {
   auto asked = given;
   asked.source = place_of_ledger("--from", asked.from);
@@ -220,6 +232,7 @@ int copy(const copy_call& given) {
     return exit_done;
   }
   const auto target = open_target(asked.target, asked.of_target);
+  expect_unused_target(asked, *source->log, *target.log);
   system_wall_clock clock;
   system_id_source ids;
   progress bar{"copy", "events"};

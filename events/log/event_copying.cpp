@@ -2,6 +2,7 @@
 
 #include "events/codec.hpp"
 #include "events/fail_point.hpp"
+#include "events/json.hpp"
 #include "events/log/append_and_wait.hpp"
 #include "events/named_contents.hpp"
 
@@ -37,7 +38,37 @@ copy_error not_written(const append_result& how) {
   return failed("the target cannot be written: " + how.detail);
 }
 
+bool is_of_beginning(const record& r, std::string_view node) {
+  if (!r.damage.empty() || kind_of(r.event.stream) != stream_kind::partition)
+    return false;
+  if (r.event.type == full_type("partition.opened", 1)
+      || r.event.type == full_type(ledger_copy_started::name, 1))
+    return true;
+  if (r.event.type != full_type("partition.claimed", 1))
+    return false;
+  const auto data = json::parse(r.event.data);
+  const auto by = data ? data->root().find("node") : std::nullopt;
+  return by && by->is_string() && by->string() == node;
+}
+
 } // namespace
+
+result<bool, read_error> holds_no_more_than_a_beginning(const event_log& to,
+                                                        std::string_view node) {
+  for (std::uint32_t p = 0; p < to.partition_count(); ++p)
+    for (std::int64_t at = 0;;) {
+      const auto page = to.read_partition(p, at, source_page);
+      if (!page)
+        return page.error();
+      if (page->empty())
+        break;
+      for (const auto& r : *page)
+        if (!is_of_beginning(*r, node))
+          return false;
+      at = page->back()->offset + 1;
+    }
+  return true;
+}
 
 event_copying::event_copying(const copy_options& options, std::string node,
                              ledger_copy_started what, std::string to_ledger)
@@ -49,10 +80,15 @@ event_copying::event_copying(const copy_options& options, std::string node,
       what_(std::move(what)) {}
 
 result<void, copy_error> event_copying::run(copy_report& report) {
-  if (auto taken = take_target(); !taken)
+  // A server may start on a target without a beginning: the less there is of it the better.
+  if (auto taken = take_target(0, 1); !taken)
     return taken;
   if (auto started = write_start(); !started)
     return started;
+  if (auto taken = take_target(1, to_.partition_count()); !taken)
+    return taken;
+  if (auto unused = expect_unused(); !unused)
+    return unused;
   if (auto copied = copy_events(report); !copied)
     return copied;
   if (auto whole = check_trees(); !whole)
@@ -60,9 +96,8 @@ result<void, copy_error> event_copying::run(copy_report& report) {
   return append_own(ledger_copied{what_.ledger, report.events});
 }
 
-/// After this nobody else's events are accepted, and every one that was is known here.
-result<void, copy_error> event_copying::take_target() {
-  for (std::uint32_t p = 0; p < to_.partition_count(); ++p) {
+result<void, copy_error> event_copying::take_target(std::uint32_t from, std::uint32_t before) {
+  for (auto p = from; p < before; ++p) {
     fail_point("copy_step");
     auto claim = take_partition(to_, p, node_, *options_.clock, *options_.ids, options_.patience,
                                 to_ledger_);
@@ -77,9 +112,25 @@ result<void, copy_error> event_copying::write_start() {
   const auto facts = copy_facts_of(to_);
   if (!facts)
     return failed("the target cannot be read: " + facts.error().detail);
-  if (facts->started)
+  had_start_ = facts->started.has_value();
+  if (had_start_)
     return {};
+  if (auto unused = expect_unused(); !unused)
+    return unused;
   return append_own(what_);
+}
+
+result<void, copy_error> event_copying::expect_unused() const {
+  if (had_start_)
+    return {};
+  const auto unused = holds_no_more_than_a_beginning(to_, node_);
+  if (!unused)
+    return failed("the target cannot be read: " + unused.error().detail);
+  if (!*unused)
+    return copy_error{copy_error::kind::refused,
+                      "a server has written to the target before the copy had begun there: remove "
+                      "what is there, then run this again"};
+  return {};
 }
 
 result<void, copy_error> event_copying::append_own(partition_event fact) {
@@ -164,13 +215,14 @@ result<void, copy_error> event_copying::take(const record& r, const std::string&
   const auto there = copied_of(e.stream);
   if (!there)
     return there.error();
+  // Also of what is there: this call may have been given another place for contents.
+  if (auto put = put_contents(r, report); !put)
+    return put;
   if (e.seq <= *there)
     return {};
   const auto home = partition_of(e.stream, e.partition_key, to_.partition_names());
   if (!home)
     return failed("the target has no place for " + e.id());
-  if (auto put = put_contents(r, report); !put)
-    return put;
   auto copy = std::make_shared<record>();
   copy->event = e;
   copy->epoch = claims_[*home].epoch;
@@ -191,7 +243,27 @@ result<std::uint64_t, copy_error> event_copying::copied_of(const stream_id& stre
   const auto head = to_.head(stream);
   if (!head)
     return failed("the target cannot be read: " + head.error().detail);
+  if (*head)
+    if (auto same = expect_same(stream, **head); !same)
+      return same.error();
   return copied_[stream] = *head ? (*head)->seq : 0;
+}
+
+result<void, copy_error> event_copying::expect_same(const stream_id& stream,
+                                                    const stream_head& there) const {
+  const auto here = from_.read_stream(stream, there.seq, 1);
+  if (!here && here.error().what == read_error::kind::corrupt)
+    return damaged(stream.value, here.error().detail);
+  if (!here)
+    return failed("the source cannot be read: " + here.error().detail);
+  // Each event names the one before it: the same last one is the same stream.
+  if (here->empty() || here->front()->event.eventhash != there.hash)
+    return copy_error{copy_error::kind::refused,
+                      "the target has another event " + stream.value + ":"
+                          + std::to_string(there.seq)
+                          + " than the source: somebody has written to it, so it cannot become a "
+                            "whole copy. Remove what is there, then run this again"};
+  return {};
 }
 
 result<void, copy_error> event_copying::put_contents(const record& r, copy_report& report) {

@@ -9,9 +9,14 @@
 
 #include <set>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace runledger {
+
+/// Whether a target holds nothing but its founding, claims as `node` and a copy's beginning: what
+/// a copy leaves that ended before its first event.
+result<bool, read_error> holds_no_more_than_a_beginning(const event_log& to, std::string_view node);
 
 /// The second half of a copy: founds the target and appends what is not there yet. It knows from
 /// the target alone how far it was: of each stream a prefix is there. Memory: about 100 bytes a
@@ -35,14 +40,19 @@ private:
     merkle::frontier tree; ///< Over the events that were passed.
   };
 
-  result<void, copy_error> take_target();
+  /// After this nobody else's events are accepted in these, and every one that was is known here.
+  result<void, copy_error> take_target(std::uint32_t from, std::uint32_t before);
   result<void, copy_error> write_start();
+  /// Nobody else has written to a target that had no beginning when this copy came to it.
+  result<void, copy_error> expect_unused() const;
   result<void, copy_error> copy_events(copy_report& report);
   /// Goes to the next event that is not of the own stream; an empty page: the end.
   result<void, copy_error> go_on(cursor& c) const;
   cursor* next();
   result<void, copy_error> take(const record& r, const std::string& origin, copy_report& report);
   result<std::uint64_t, copy_error> copied_of(const stream_id& stream);
+  /// What the target has of a stream is what the source has up to there.
+  result<void, copy_error> expect_same(const stream_id& stream, const stream_head& there) const;
   result<void, copy_error> put_contents(const record& r, copy_report& report);
   result<void, copy_error> flush(copy_report& report);
   result<void, copy_error> check_trees() const;
@@ -54,6 +64,7 @@ private:
   event_log& to_;
   const std::string node_, to_ledger_;
   const ledger_copy_started what_;
+  bool had_start_ = false;              ///< An earlier call has written the copy's beginning.
   std::vector<partition_claim> claims_; ///< By the target's partition.
   std::vector<cursor> cursors_;
   /// How many events of each stream are in the target or on their way.

@@ -89,6 +89,16 @@ result<void, copy_error> look_at_target(const event_log* to, const std::string& 
   if (!facts)
     return unreadable("the target", facts.error());
   out.done = facts->ended.has_value();
+  if (facts->started)
+    return {};
+  const auto unused = holds_no_more_than_a_beginning(*to, copier);
+  if (!unused)
+    return unreadable("the target", unused.error());
+  if (!*unused)
+    return copy_error{copy_error::kind::refused,
+                      "a server has written to " + to_name
+                          + " before the copy had begun there. Nothing was written; remove what is "
+                            "there, then run this again"};
   return {};
 }
 

@@ -49,7 +49,7 @@ struct copy_options {
 /// Why there is no copy, or not a whole one.
 struct copy_error {
   enum class kind : std::uint8_t {
-    refused = 1, ///< It must not be made; nothing was written.
+    refused = 1, ///< It must not be made, or not go on.
     failed,      ///< A log or store did not answer or write. Another call goes on.
     in_use,      ///< Another process writes to the source or the target.
     damaged,     ///< The source's events are not those that were written.

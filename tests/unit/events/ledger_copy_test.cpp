@@ -3,6 +3,7 @@
 
 #include "events/log/ledger_copy.hpp"
 
+#include "events/named_contents.hpp"
 #include "tests/support/log_writers.hpp"
 #include "tests/support/memory_blob_store.hpp"
 #include "tests/support/signed_history.hpp"
@@ -204,7 +205,7 @@ TEST_F(ledger_copy_test, goes_on_wherever_it_was_killed) {
         break;
       }
       EXPECT_EQ(killed.error().what, copy_error::kind::failed) << killed.error().detail;
-      EXPECT_TRUE(written || *why_closed(to) || to.end_offset(0) < 3);
+      EXPECT_TRUE(*why_closed(to) || copy_facts_of(to)->ended || to.end_offset(0) < 3);
       const auto done = copy_ledger(options(from, to));
       ASSERT_TRUE(done) << done.error().detail;
       EXPECT_EQ(contents_of(to), expected);
@@ -217,6 +218,77 @@ TEST_F(ledger_copy_test, goes_on_wherever_it_was_killed) {
       EXPECT_EQ(again->events, expected.size());
       EXPECT_EQ(to.end_offset(0), end);
     }
+}
+
+// Goal: where a killed copy leaves a target on which a server may start, and one did and wrote, the
+// copy is refused: nothing that either has written is lost in silence.
+TEST_F(ledger_copy_test, refuses_a_target_that_a_server_has_begun_with) {
+  int begun = 0;
+  for (std::size_t lives = 0;; ++lives) {
+    SCOPED_TRACE(lives);
+    memory_log from, to{divided};
+    signed_history same{from, 5, 20, 10};
+    auto left = lives;
+    dying_log from_dies{from, left, false}, to_dies{to, left, false};
+    if (copy_ledger(options(from_dies, to_dies)))
+      break;
+    if (*why_closed(to) || to.end_offset(0) == 0)
+      continue;
+    ++begun;
+    ASSERT_TRUE(take_partition(to, 1, "server", clock, ids));
+    const auto end = to.end_offset(1);
+    const auto done = copy_ledger(options(from, to));
+    ASSERT_FALSE(done);
+    EXPECT_EQ(done.error().what, copy_error::kind::refused) << done.error().detail;
+    EXPECT_THAT(done.error().detail, HasSubstr("a server has written to kafka:b/p"));
+    EXPECT_EQ(to.end_offset(1), end);
+  }
+  EXPECT_EQ(begun, 2); // Founded; claimed as well.
+}
+
+// Goal: a stream that somebody has written to in an unfinished copy ends it, instead of its own
+// next events being taken for those of the source.
+TEST_F(ledger_copy_test, refuses_a_stream_that_goes_on_otherwise) {
+  memory_log target;
+  std::size_t left = 8;
+  dying_log dies{target, left, false};
+  ASSERT_FALSE(copy_ledger(options(source, dies)));
+  const auto last = read_all(target).back()->event;
+  ASSERT_NE(kind_of(last.stream), stream_kind::partition);
+  const auto claim = take_partition(target, 0, "server", clock, ids);
+  ASSERT_TRUE(claim);
+  const auto head = *target.head(last.stream);
+  ASSERT_TRUE(head);
+  ASSERT_EQ(append_one(target, {make_record(*head, last, claim->epoch, false)}).outcome,
+            append_outcome::accepted);
+  const auto done = copy_ledger(options(source, target));
+  ASSERT_FALSE(done);
+  EXPECT_EQ(done.error().what, copy_error::kind::refused) << done.error().detail;
+  EXPECT_THAT(done.error().detail,
+              HasSubstr("another event " + last.stream.value + ":" + std::to_string(last.seq + 1)));
+  EXPECT_FALSE(copy_facts_of(target)->ended);
+}
+
+// Goal: a copy that goes on with another place for contents has all of them there in the end.
+TEST_F(ledger_copy_test, goes_on_with_another_place_for_contents) {
+  memory_log target;
+  std::size_t left = 8;
+  dying_log dies{target, left, false};
+  ASSERT_FALSE(copy_ledger(options(source, dies)));
+  memory_blob_store other;
+  auto asked = options(source, target);
+  asked.to.blobs = &other;
+  const auto done = copy_ledger(asked);
+  ASSERT_TRUE(done) << done.error().detail;
+  std::size_t in_first = 0, named = 0;
+  for (const auto& r : read_all(target))
+    for (const auto& each : named_contents(r->event)) {
+      ++named;
+      in_first += to_blobs.get(each.id) ? 1 : 0;
+      EXPECT_TRUE(other.get(each.id)) << r->event.id();
+    }
+  EXPECT_GT(named, 0u);
+  EXPECT_GT(in_first, 0u) << "the first call has put some, or this shows nothing";
 }
 
 // Goal: a target that holds anything else is left as it is, and the source is not sealed.
