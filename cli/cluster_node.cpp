@@ -3,6 +3,7 @@
 #include "cli/kafka_ledger.hpp"
 #include "cli/private_file.hpp"
 #include "events/digest.hpp"
+#include "events/log/kafka/group_members.hpp"
 
 #include <algorithm>
 #include <fmt/format.h>
@@ -74,7 +75,7 @@ kafka::group::options cluster_node::group_options() {
   kafka::group::options out;
   out.with = cluster_from(settings_.kafka);
   out.log = out.with.log;
-  out.name = settings_.kafka.topic_prefix + ".owners";
+  out.name = kafka::owners_group(settings_.kafka.topic_prefix);
   out.client = client_;
   out.topics = {leading_topic()};
   out.session_timeout = std::chrono::milliseconds{settings_.kafka.session_timeout_ms};

@@ -23,6 +23,7 @@ using std::chrono::seconds;
 
 constexpr std::string_view sqlite_scheme = "sqlite:", kafka_scheme = "kafka:";
 constexpr std::string_view ledger_file = "ledger.db";
+constexpr seconds topic_silence{30};
 
 [[noreturn]] void end_with(std::string why) {
   throw command_failure{exit_wrong, std::move(why)};
@@ -83,6 +84,10 @@ open_side open_topics(const ledger_place& place, const side_wishes& wishes, bool
   auto store = kafka::topic_blob_store::open(std::move(blobs));
   if (!store)
     end_with(store.error());
+  // Else what is only not read yet would be missing.
+  if (!make && !(*store)->read_to_end(topic_silence, wishes.pause))
+    end_with(fmt::format("{}: the topic {}.blobs is not read to its end: nothing came for {} s",
+                         place.name(), place.prefix, topic_silence.count()));
   out.blobs = *std::move(store);
   return out;
 }
@@ -159,8 +164,8 @@ std::unique_ptr<event_log> peek_at(const ledger_place& place) {
 }
 
 void expect_no_nodes(const ledger_place& place, const side_wishes& wishes) {
-  const auto members =
-      kafka::members_of_groups(cluster_of(place, wishes), place.prefix, seconds{10});
+  const auto members = kafka::members_of_group(cluster_of(place, wishes),
+                                               kafka::owners_group(place.prefix), seconds{10});
   if (!members)
     end_with(fmt::format("{}: the brokers do not say whether nodes are there: {}", place.name(),
                          members.error().message));

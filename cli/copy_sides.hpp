@@ -7,6 +7,7 @@
 #include "events/log/private_copy.hpp"
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -33,6 +34,7 @@ struct side_wishes {
   std::uint32_t partitions = 0; ///< Of topics that are made.
   std::uint32_t replication = 0;
   std::map<std::string, std::string> properties; ///< Of Kafka's client.
+  std::function<void()> pause;                   ///< Called while one waits; may throw.
 };
 
 /// A folder below TMPDIR that is removed with what is in it.

@@ -2,6 +2,7 @@
 #include "cli/audit_evidence.hpp"
 #include "cli/command.hpp"
 #include "cli/copy_sides.hpp"
+#include "cli/kafka_access.hpp"
 #include "cli/output.hpp"
 #include "cli/private_file.hpp"
 #include "cli/progress.hpp"
@@ -23,7 +24,8 @@ namespace {
 
 struct copy_call {
   std::string from, to, from_blobs, to_blobs, node_key;
-  std::vector<std::string> properties;
+  kafka_access kafka;
+  std::vector<std::string> properties; ///< Beside those.
   std::uint32_t partitions = 12, replication = 0;
   std::size_t batch = 2000;
   bool json = false;
@@ -49,15 +51,22 @@ void interrupt_at_signals() {
   }
 }
 
-void update(progress& bar, std::uint64_t done, std::uint64_t of) {
+void end_if_interrupted() {
   if (copy_interrupted)
     throw command_failure{exit_wrong, "interrupted; the same command goes on where it was"};
+}
+
+void update(progress& bar, std::uint64_t done, std::uint64_t of) {
+  end_if_interrupted();
   bar.update(done, of);
 }
 
-std::map<std::string, std::string> properties_of(const std::vector<std::string>& pairs) {
+/// As a server finds them, and what the command line says beside.
+std::map<std::string, std::string> properties_of(const copy_call& asked) {
   std::map<std::string, std::string> out;
-  for (const auto& each : pairs) {
+  if (asked.source.in_kafka || asked.target.in_kafka)
+    out = kafka_settings_of(asked.kafka).properties;
+  for (const auto& each : asked.properties) {
     const auto at = each.find('=');
     if (at == std::string::npos || at == 0)
       throw command_failure{exit_wrong, fmt::format("--kafka-property {}: write NAME=VALUE", each)};
@@ -69,23 +78,38 @@ std::map<std::string, std::string> properties_of(const std::vector<std::string>&
   return out;
 }
 
-/// Where a source has no place for contents, every one that it names is missing.
-class no_contents final : public blob_store {
+/// A source's contents, for its verification. Where it has no place for them every one that it
+/// names is missing; one that cannot be read now ends the command, for nobody has tampered with it.
+class source_contents final : public blob_store {
 public:
+  explicit source_contents(const blob_store* of) : of_(of) {}
   result<blob_ref, blob_errc> put(std::string_view) override { return blob_errc::unavailable; }
   result<blob_ref, blob_errc> put_file(int, std::uint64_t) override {
     return blob_errc::unavailable;
   }
-  result<std::string, blob_errc> get(const digest&) const override { return blob_errc::missing; }
+  result<std::string, blob_errc> get(const digest& id) const override {
+    end_if_interrupted();
+    auto content =
+        of_ != nullptr ? of_->get(id) : result<std::string, blob_errc>{blob_errc::missing};
+    if (!content && content.error() == blob_errc::unavailable)
+      throw command_failure{exit_wrong,
+                            fmt::format("the content {} cannot be read now: nothing was sealed "
+                                        "and nothing copied",
+                                        to_hex(id))};
+    return content;
+  }
   std::optional<std::string> path_of(const digest&) const override { return std::nullopt; }
+
+private:
+  const blob_store* of_;
 };
 
 /// A ledger that somebody has tampered with is not sealed and taken for whole.
 void expect_sound(const event_log& log, const blob_store* blobs, const ledger_place& place) {
   progress bar{"verify", "events"};
-  const no_contents nothing;
+  const source_contents contents{blobs};
   replay::verify_options options;
-  options.blobs = blobs != nullptr ? blobs : &nothing;
+  options.blobs = &contents;
   options.offsets_without_gaps = !place.in_kafka;
   options.progress = [&](std::uint64_t done, std::uint64_t of) { update(bar, done, of); };
   replay::verify_report outside;
@@ -221,9 +245,10 @@ int copy(const copy_call& given) {
   asked.target = place_of_ledger("--to", asked.to);
   if (asked.source.name() == asked.target.name())
     throw command_failure{exit_wrong, "--from and --to name the same ledger"};
-  const auto properties = properties_of(asked.properties);
-  asked.of_source = {asked.from_blobs, 0, 0, properties};
-  asked.of_target = {asked.to_blobs, asked.partitions, asked.replication, properties};
+  const auto properties = properties_of(asked);
+  asked.of_source = {asked.from_blobs, 0, 0, properties, end_if_interrupted};
+  asked.of_target = {asked.to_blobs, asked.partitions, asked.replication, properties,
+                     end_if_interrupted};
   interrupt_at_signals();
   copy_report report;
   const auto source = prepare_source(asked, report);
@@ -245,6 +270,7 @@ int copy(const copy_call& given) {
   options.group_events = asked.batch;
   options.patience = std::chrono::seconds{90};
   options.progress = [&](std::uint64_t done, std::uint64_t of) { update(bar, done, of); };
+  options.pause = end_if_interrupted;
   const auto copied = copy_ledger(options);
   bar.finish();
   if (!copied)
@@ -272,8 +298,10 @@ void add_ledger_copy(CLI::App& noun, command& chosen) {
   verb.add_option("--node-key", asked->node_key,
                   "PEM file with the key of a node of the source, which signs a last tree head (a "
                   "SQLite source: DATA/node.key)");
+  add_kafka_access(verb, asked->kafka);
   verb.add_option("--kafka-property", asked->properties,
-                  "NAME=VALUE for Kafka's client, such as security.protocol=SSL; again for more");
+                  "NAME=VALUE for Kafka's client, such as security.protocol=SSL; again for more. "
+                  "Passwords belong into the settings' file or the variables");
   verb.add_option("--batch", asked->batch, "Events that are written at once (2000)")
       ->check(CLI::Range(1, 10'000));
   verb.add_flag("--json", asked->json, "Print JSON");

@@ -6,7 +6,12 @@
 #include "events/log/append_and_wait.hpp"
 #include "events/named_contents.hpp"
 
+#include <fcntl.h>
+#include <unistd.h>
+
 #include <algorithm>
+#include <chrono>
+#include <thread>
 
 namespace runledger {
 
@@ -14,6 +19,7 @@ namespace {
 
 constexpr std::size_t source_page = 256;
 constexpr std::size_t most_group_bytes = std::size_t{4} << 20;
+constexpr std::chrono::milliseconds put_again{100};
 
 copy_error failed(std::string why) {
   return {copy_error::kind::failed, std::move(why)};
@@ -98,6 +104,8 @@ result<void, copy_error> event_copying::run(copy_report& report) {
 
 result<void, copy_error> event_copying::take_target(std::uint32_t from, std::uint32_t before) {
   for (auto p = from; p < before; ++p) {
+    if (options_.pause)
+      options_.pause();
     fail_point("copy_step");
     auto claim = take_partition(to_, p, node_, *options_.clock, *options_.ids, options_.patience,
                                 to_ledger_);
@@ -274,20 +282,45 @@ result<void, copy_error> event_copying::put_contents(const record& r, copy_repor
     if (options_.from.blobs == nullptr || options_.to.blobs == nullptr)
       return failed(name + " cannot be copied: no folder or topic of blobs is known at the "
                     + (options_.from.blobs == nullptr ? "source" : "target"));
-    const auto content = options_.from.blobs->get(named.id);
-    if (!content && content.error() == blob_errc::unavailable)
-      return failed(name + " cannot be read");
-    if (!content)
-      return copy_error{copy_error::kind::damaged, name
-                                                       + (content.error() == blob_errc::missing
-                                                              ? " is missing"
-                                                              : " is not the one that was stored")};
-    const auto put = options_.to.blobs->put(*content);
-    if (!put || put->id != named.id)
-      return failed(name + " cannot be written");
+    const auto carried = carry_patiently(named.id);
+    if (!carried && carried.error() == blob_errc::unavailable)
+      return failed(name + " cannot be read, or not be written");
+    if (!carried || carried->id != named.id)
+      return copy_error{copy_error::kind::damaged,
+                        name
+                            + (!carried && carried.error() == blob_errc::missing
+                                   ? " is missing"
+                                   : " is not the one that was stored")};
     ++report.contents;
   }
   return {};
+}
+
+/// A topic takes large contents more slowly than they are read, and says so.
+result<blob_ref, blob_errc> event_copying::carry_patiently(const digest& id) const {
+  using clock = std::chrono::steady_clock;
+  const auto until = clock::now() + options_.patience;
+  for (;;) {
+    if (options_.pause)
+      options_.pause();
+    auto carried = carry(id);
+    if (carried || carried.error() != blob_errc::unavailable || clock::now() >= until)
+      return carried;
+    std::this_thread::sleep_for(put_again);
+  }
+}
+
+result<blob_ref, blob_errc> event_copying::carry(const digest& id) const {
+  if (const auto path = options_.from.blobs->path_of(id)) {
+    const int fd = ::open(path->c_str(), O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+      return blob_errc::unavailable;
+    auto put = options_.to.blobs->put_file(fd, ~std::uint64_t{0});
+    ::close(fd);
+    return put;
+  }
+  const auto content = options_.from.blobs->get(id);
+  return content ? options_.to.blobs->put(*content) : result<blob_ref, blob_errc>{content.error()};
 }
 
 result<void, copy_error> event_copying::flush(copy_report& report) {

@@ -54,6 +54,9 @@ private:
   /// What the target has of a stream is what the source has up to there.
   result<void, copy_error> expect_same(const stream_id& stream, const stream_head& there) const;
   result<void, copy_error> put_contents(const record& r, copy_report& report);
+  /// As a file where the source has one: it may be larger than what goes into memory.
+  result<blob_ref, blob_errc> carry(const digest& id) const;
+  result<blob_ref, blob_errc> carry_patiently(const digest& id) const;
   result<void, copy_error> flush(copy_report& report);
   result<void, copy_error> check_trees() const;
   /// Behind everything in the own stream of the target's first partition.

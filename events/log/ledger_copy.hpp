@@ -44,6 +44,9 @@ struct copy_options {
   std::chrono::milliseconds patience{30'000};
   /// Called now and then with the source's events that are passed, and how many there are.
   std::function<void(std::uint64_t done, std::uint64_t of)> progress;
+  /// Called before every claim, seal and content. May throw: the call ends there, and another goes
+  /// on.
+  std::function<void()> pause;
 };
 
 /// Why there is no copy, or not a whole one.

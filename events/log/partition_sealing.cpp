@@ -45,9 +45,8 @@ copied_head copied_from(const signed_tree_head& head) {
 result<std::vector<copied_partition>, copy_error> partition_sealing::seal_all() {
   std::vector<copied_partition> out;
   for (std::uint32_t p = 0; p < log_.partition_count(); ++p)
-    if (!log_.partition_state(p).sealed)
-      if (auto sealed = seal(p); !sealed)
-        return sealed.error();
+    if (auto sealed = log_.partition_state(p).sealed ? expect_own_seal(p) : seal(p); !sealed)
+      return sealed.error();
   for (std::uint32_t p = 0; p < log_.partition_count(); ++p) {
     auto described = describe(p);
     if (!described)
@@ -57,11 +56,29 @@ result<std::vector<copied_partition>, copy_error> partition_sealing::seal_all() 
   return out;
 }
 
+/// Two copies that begin at once would else seal one source for two targets.
+result<void, copy_error> partition_sealing::expect_own_seal(std::uint32_t partition) const {
+  const auto own = partition_stream(log_.partition_name(partition));
+  const auto seal = seal_of(log_, partition);
+  if (!seal)
+    return failed_to_seal(own.value, seal.error().detail);
+  if (!*seal || (*seal)->ledger != to_)
+    return copy_error{copy_error::kind::in_use,
+                      own.value + " was sealed by another copy"
+                          + (*seal ? ", to " + (*seal)->to : std::string{})
+                          + ", meanwhile: let that one end"};
+  return {};
+}
+
 result<void, copy_error> partition_sealing::seal(std::uint32_t partition) {
   const auto own = partition_stream(log_.partition_name(partition));
+  if (options_.pause)
+    options_.pause();
   fail_point("copy_step");
   auto claim =
       take_partition(log_, partition, node_, *options_.clock, *options_.ids, options_.patience);
+  if (!claim && claim.error().what == claim_error::kind::sealed)
+    return expect_own_seal(partition);
   if (!claim)
     return failed_to_seal(own.value, claim.error().detail);
   tree_keeper tree{log_, *claim};

@@ -20,6 +20,8 @@ public:
 
 private:
   result<void, copy_error> seal(std::uint32_t partition);
+  /// A seal that is there is that of this copy.
+  result<void, copy_error> expect_own_seal(std::uint32_t partition) const;
   /// A head over everything, if there is a key to sign it and something new to be covered.
   result<void, copy_error> sign_last_head(const partition_claim& claim, class tree_keeper& tree);
   result<void, copy_error> append(std::shared_ptr<record> event, const std::string& partition);

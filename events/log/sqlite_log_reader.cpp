@@ -90,7 +90,10 @@ result<void, sqlite::error> sqlite_log_reader::prepare() {
       {last_claim_, select
                         + "stream = ?1 AND type = 'dev.runledger.partition.claimed.v1'"
                           " ORDER BY seq DESC LIMIT 1"},
-      {last_own_, select + "stream = ?1 ORDER BY seq DESC LIMIT 1"},
+      {from_seal_, select
+                       + "stream = ?1 AND seq >= (SELECT seq FROM events WHERE stream = ?1"
+                         " AND type = 'dev.runledger.partition.sealed.v1' ORDER BY seq LIMIT 1)"
+                         " ORDER BY seq LIMIT 2"},
   };
   for (auto& p : all) {
     auto made = db_.prepare(p.sql);
@@ -261,22 +264,30 @@ result<partition_head, read_error> sqlite_log_reader::partition_state(const part
   return sealed_state(std::move(state), own_stream);
 }
 
-/// A seal, if there is one, is the last event.
+/// A seal, if there is one, is the last event: also where a program that knows no seals has claimed
+/// the partition behind it.
 result<partition_head, read_error> sqlite_log_reader::sealed_state(partition_head state,
                                                                    const stream_id& own_stream) {
-  sqlite::reset_at_end reset{last_own_};
-  last_own_.bind(1, own_stream.value);
-  const auto step = last_own_.step();
+  sqlite::reset_at_end reset{from_seal_};
+  from_seal_.bind(1, own_stream.value);
+  auto step = from_seal_.step();
   if (step == sqlite::step_result::failed)
     return failure(own_stream);
   if (step == sqlite::step_result::done)
     return state;
-  const auto last = sqlite::read_event(last_own_, true);
-  if (last->event.type != full_type(partition_sealed::name, 1))
-    return state;
-  if (!last->damage.empty() || last->epoch != state.epoch)
-    return corrupt(own_stream, last->event.seq, last->offset,
-                   last->damage.empty() ? "the seal is not of the last claim" : last->damage);
+  const auto seal = sqlite::read_event(from_seal_, true);
+  if (!seal->damage.empty())
+    return corrupt(own_stream, seal->event.seq, seal->offset, seal->damage);
+  step = from_seal_.step();
+  if (step == sqlite::step_result::failed)
+    return failure(own_stream);
+  if (step == sqlite::step_result::row) {
+    const auto behind = sqlite::read_event(from_seal_, false);
+    return corrupt(own_stream, behind->event.seq, behind->offset,
+                   "it stands behind the seal at seq " + std::to_string(seal->event.seq));
+  }
+  if (seal->epoch != state.epoch)
+    return corrupt(own_stream, seal->event.seq, seal->offset, "the seal is not of the last claim");
   state.sealed = true;
   return state;
 }

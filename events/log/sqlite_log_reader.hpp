@@ -42,7 +42,7 @@ private:
                                                   const stream_id& own_stream);
 
   bool has_origins_ = false; ///< Rows end with their origin.
-  sqlite::statement stream_, partition_, head_, unfinished_, end_, last_claim_, last_own_;
+  sqlite::statement stream_, partition_, head_, unfinished_, end_, last_claim_, from_seal_;
 };
 
 } // namespace runledger

@@ -9,9 +9,11 @@
 
 namespace runledger::kafka {
 
-/// How many members the consumer groups have whose names begin with `PREFIX.`: the nodes that share
-/// the partitions of the ledger with this topic prefix. Blocks at most about `timeout`.
-result<std::size_t, error> members_of_groups(const cluster& with, const std::string& prefix,
-                                             std::chrono::milliseconds timeout);
+/// The consumer group of the nodes that share the partitions of the ledger with this topic prefix.
+std::string owners_group(const std::string& prefix);
+
+/// How many members the consumer group has; 0 where there is none. Blocks at most about `timeout`.
+result<std::size_t, error> members_of_group(const cluster& with, const std::string& name,
+                                            std::chrono::milliseconds timeout);
 
 } // namespace runledger::kafka

@@ -62,6 +62,8 @@ struct topic_blob_store::parts {
   bool are_beyond_the_topic() const;
   void note_positions();
   bool wait_for_end() const;
+  bool reached() const;
+  std::int64_t passed() const;
 
   const blob_topic_options options;
   limited_warnings foreign; ///< The following thread's.
@@ -318,6 +320,21 @@ void topic_blob_store::parts::ask_for_ends() {
   }
 }
 
+bool topic_blob_store::parts::reached() const {
+  for (std::uint32_t p = 0; p < options.partitions; ++p)
+    if (next[p] < ends[p])
+      return false;
+  return true;
+}
+
+/// How much was read, in offsets.
+std::int64_t topic_blob_store::parts::passed() const {
+  std::int64_t out = 0;
+  for (std::uint32_t p = 0; p < options.partitions; ++p)
+    out += next[p];
+  return out;
+}
+
 /// False: that took too long. While no broker answers nobody waits.
 bool topic_blob_store::parts::wait_for_end() const {
   std::unique_lock lock{mutex};
@@ -325,15 +342,31 @@ bool topic_blob_store::parts::wait_for_end() const {
     return false;
   const auto mine = ++asked;
   changed.notify_all();
-  const auto reached = [&] {
-    for (std::uint32_t p = 0; p < options.partitions; ++p)
-      if (next[p] < ends[p])
-        return false;
-    return true;
-  };
   changed.wait_for(lock, options.get_patience,
                    [&] { return stopping || (answered >= mine && (away || reached())); });
   return answered >= mine && !away && reached();
+}
+
+bool topic_blob_store::read_to_end(milliseconds silence, const std::function<void()>& pause) const {
+  using clock = std::chrono::steady_clock;
+  constexpr milliseconds look_again{250};
+  const auto& p = *parts_;
+  std::unique_lock lock{p.mutex};
+  const auto mine = ++p.asked;
+  p.changed.notify_all();
+  auto moved = clock::now();
+  for (auto at = p.passed(); p.answered < mine || p.away || !p.reached();) {
+    p.changed.wait_for(lock, look_again);
+    if (const auto now = p.passed(); std::exchange(at, now) != now)
+      moved = clock::now();
+    else if (clock::now() - moved >= silence)
+      return false;
+    lock.unlock();
+    if (pause)
+      pause();
+    lock.lock();
+  }
+  return true;
 }
 
 topic_blob_store::topic_blob_store() = default;

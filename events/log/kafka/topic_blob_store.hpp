@@ -48,6 +48,10 @@ public:
   };
   static std::optional<source> source_of(const std::string& folder);
 
+  /// Waits until all is here that the topic has now. False: nothing came for `silence`. Calls
+  /// `pause` some times a second, which may throw.
+  bool read_to_end(std::chrono::milliseconds silence, const std::function<void()>& pause) const;
+
   result<blob_ref, blob_errc> put(std::string_view content) override;
   result<blob_ref, blob_errc> put_file(int fd, std::uint64_t max_size) override;
   result<std::string, blob_errc> get(const digest& id) const override;

@@ -3,6 +3,7 @@
 
 #include "events/log/ledger_copy.hpp"
 
+#include "events/codec.hpp"
 #include "events/named_contents.hpp"
 #include "tests/support/log_writers.hpp"
 #include "tests/support/memory_blob_store.hpp"
@@ -12,6 +13,7 @@
 #include <gtest/gtest.h>
 
 #include <map>
+#include <utility>
 
 namespace runledger::test {
 
@@ -383,6 +385,48 @@ TEST_F(ledger_copy_test, finds_another_writer) {
   ASSERT_FALSE(done);
   EXPECT_EQ(done.error().what, copy_error::kind::in_use) << done.error().detail;
   EXPECT_FALSE(source.partition_state(0).sealed);
+  EXPECT_EQ(target.end_offset(0), 0);
+}
+
+// Goal: of two copies of one source that begin at once one ends before it has sealed anything.
+TEST_F(ledger_copy_test, ends_beside_another_copy) {
+  class rival final : public wall_clock {
+  public:
+    explicit rival(memory_log& log) : log_(log) {}
+    timestamp now() const override {
+      // The clock is asked between the look at the source and its first seal.
+      if (!std::exchange(sealed_, true)) {
+        auto claim = take_partition(log_, 0, "ledger-copy", plain_, ids_);
+        auto fact = encode(partition_event{partition_sealed{"kafka:b/other", "L2", 0, {}}});
+        const auto own = partition_stream(log_.partition_name(0));
+        EXPECT_EQ(append_one(log_, {make_record(claim->head,
+                                                own_attributes(own, std::move(fact.type),
+                                                               std::move(fact.data), plain_.now()),
+                                                claim->epoch, false)})
+                      .outcome,
+                  append_outcome::accepted);
+      }
+      return plain_.now();
+    }
+
+  private:
+    memory_log& log_;
+    fixed_clock plain_;
+    mutable counting_ids ids_;
+    mutable bool sealed_ = false;
+  };
+  memory_log many{divided}, target;
+  ASSERT_TRUE(copy_ledger(options(source, many)));
+  const rival clock{many};
+  auto asked = options(many, target);
+  asked.from.blobs = &to_blobs;
+  asked.clock = &clock;
+  const auto done = copy_ledger(asked);
+  ASSERT_FALSE(done);
+  EXPECT_EQ(done.error().what, copy_error::kind::in_use) << done.error().detail;
+  EXPECT_THAT(done.error().detail, HasSubstr("sealed by another copy, to kafka:b/other"));
+  for (std::uint32_t p = 1; p < many.partition_count(); ++p)
+    EXPECT_FALSE(many.partition_state(p).sealed) << p;
   EXPECT_EQ(target.end_offset(0), 0);
 }
 
