@@ -68,7 +68,6 @@ public:
             [this](const taking_over& e) { end_taking(e); },
             [this](const release_partitions& ask) { release(ask); },
             [this](const partition_lost& e) { lose(e.partition); },
-            [this](const look_for_claims_mail&) { look_for_claims(services_, taking_); },
             [this](const line_end_here& e) { queues_elsewhere_.note(e); },
             [this](go_on_with& e) { e.what(); },
             [this](tick_atom) {

@@ -108,7 +108,8 @@ void engine::release(std::vector<std::uint32_t> partitions, std::function<void()
                  release_partitions{std::move(partitions), after_the_last(std::move(done))});
 }
 void engine::look_for_claims() {
-  caf::anon_send(self_->directory, look_for_claims_mail{});
+  caf::anon_send(self_->directory,
+                 go_on_with{[s = self_->actors] { runledger::look_for_claims(s); }});
 }
 bool engine::holds(std::uint32_t partition) const {
   return self_->actors->partitions.holds(partition);

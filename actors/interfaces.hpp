@@ -552,8 +552,6 @@ struct run_left_queue {
 struct partition_lost {
   std::uint32_t partition = 0;
 };
-/// Asks which partitions other processes have claimed.
-struct look_for_claims_mail {};
 /// Claim these partitions and recover what is unfinished in them; those that are held already are
 /// left as they are.
 struct take_partitions {
@@ -598,9 +596,8 @@ using directory_actor = caf::typed_actor<
     caf::reacts_to<entity_left>, caf::reacts_to<entity_broken>, caf::reacts_to<wake_stream>,
     caf::reacts_to<place_returned>, caf::reacts_to<runs_waiting>, caf::reacts_to<run_left_queue>,
     caf::reacts_to<take_partitions>, caf::reacts_to<taking_over>,
-    caf::reacts_to<release_partitions>, caf::reacts_to<partition_lost>,
-    caf::reacts_to<look_for_claims_mail>, caf::reacts_to<go_on_with>, caf::reacts_to<line_end_here>,
-    caf::reacts_to<tick_atom>, caf::reacts_to<drain_atom>>;
+    caf::reacts_to<release_partitions>, caf::reacts_to<partition_lost>, caf::reacts_to<go_on_with>,
+    caf::reacts_to<line_end_here>, caf::reacts_to<tick_atom>, caf::reacts_to<drain_atom>>;
 
 /// A command for an entity whose partition another process holds.
 struct carry_command {
@@ -652,7 +649,6 @@ CAF_ALLOW_UNSAFE_MESSAGE_TYPE(runledger::group_done)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(runledger::partition_taken)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(runledger::partition_vacated)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(runledger::partition_lost)
-CAF_ALLOW_UNSAFE_MESSAGE_TYPE(runledger::look_for_claims_mail)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(runledger::take_partitions)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(runledger::taking_over)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(runledger::release_partitions)

@@ -215,11 +215,10 @@ pending_work after_the_last(std::function<void()> then) {
   return {static_cast<const void*>(nullptr), [then = std::move(then)](const void*) { then(); }};
 }
 
-void look_for_claims(const services_ptr& s, const std::multiset<std::uint32_t>& taking) {
+void look_for_claims(const services_ptr& s) {
   auto& mine = s->partitions;
   for (auto partition : mine.held()) {
-    if (taking.contains(partition)
-        || s->log.partition_state(partition).epoch <= mine.epoch_of(partition))
+    if (s->log.partition_state(partition).epoch <= mine.epoch_of(partition))
       continue;
     mine.give_up(partition);
     caf::anon_send(s->directory, partition_lost{partition});

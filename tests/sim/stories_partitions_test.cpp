@@ -158,19 +158,19 @@ TEST_F(stories_partitions, lost_partition_is_noticed) {
 TEST_F(stories_partitions, a_claim_is_noticed_without_an_append) {
   begin();
   auto& first = w.current();
-  look_for_claims(first.actors, {});
+  look_for_claims(first.actors);
   settle();
   EXPECT_THAT(w.lost, IsEmpty());
   w.claim_elsewhere(1);
   settle();
   EXPECT_THAT(w.lost, IsEmpty()) << "nothing is written there";
-  look_for_claims(first.actors, {});
-  look_for_claims(first.actors, {});
+  look_for_claims(first.actors);
+  look_for_claims(first.actors);
   settle();
   EXPECT_THAT(w.lost, ElementsAre(1U));
   EXPECT_FALSE(first.actors->partitions.holds(1));
   take(first, 1);
-  look_for_claims(first.actors, {});
+  look_for_claims(first.actors);
   settle();
   EXPECT_THAT(w.lost, ElementsAre(1U));
   EXPECT_TRUE(first.actors->partitions.holds(1));
