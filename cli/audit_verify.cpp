@@ -38,8 +38,9 @@ void print_report(const replay::verify_report& report, const audit_verify_option
                       with_commas(report.kept_matched), with_commas(brought)));
   if (report.copied_events > 0)
     print(fmt::format("{} events were copied from another ledger; {} of its last tree heads bear "
-                      "them out\n",
-                      with_commas(report.copied_events), with_commas(report.foreign_heads)));
+                      "them out, {} events stand under none\n",
+                      with_commas(report.copied_events), with_commas(report.foreign_heads),
+                      with_commas(report.copied_unsigned)));
   if (asked.blobs)
     print(fmt::format("{} contents of blobs\n", with_commas(report.contents)));
   if (report.found > 0)
@@ -63,6 +64,7 @@ void print_json(const replay::verify_report& report, const std::string& ledger, 
       .member("unsigned_events", report.unsigned_events)
       .member("copied_events", report.copied_events)
       .member("foreign_heads", report.foreign_heads)
+      .member("copied_unsigned_events", report.copied_unsigned)
       .member("kept_heads", kept)
       .member("kept_heads_matched", report.kept_matched)
       .member("contents", report.contents)

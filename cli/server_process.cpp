@@ -1,5 +1,6 @@
 #include "cli/server_process.hpp"
 
+#include "cli/command.hpp"
 #include "cli/first_start.hpp"
 #include "cli/kafka_ledger.hpp"
 #include "cli/private_file.hpp"
@@ -257,6 +258,7 @@ void server_process::make_edge() {
   if (neighbours_) {
     context_->others = neighbours_.get();
     context_->keys_are_known = [this] { return key_watch_->answers(); };
+    context_->takes_writes = [this] { return key_watch_->answers() && key_watch_->takes_writes(); };
     edge_->join(neighbours_->relay());
   }
   context_->edge_metrics = [this](std::string& out) {
@@ -379,7 +381,8 @@ void server_process::watch_keys() {
   });
 }
 
-/// A ledger in Kafka may turn out to be dead although nobody appends.
+/// A ledger in Kafka may turn out to be dead although nobody appends, or be copied elsewhere beside
+/// a server that nobody saw.
 void server_process::watch_ledger() {
   ledger_timer_.expires_after(ledger_look);
   ledger_timer_.async_wait([this](const boost::system::error_code& ec) {
@@ -387,6 +390,8 @@ void server_process::watch_ledger() {
       return;
     if (const auto why = log_->failed())
       return fail(*why);
+    if (const auto sealed = why_sealed(*log_); sealed && *sealed)
+      return fail(**sealed, exit_wrong);
     watch_ledger();
   });
 }
@@ -492,11 +497,11 @@ void server_process::work_drained(std::chrono::steady_clock::time_point until) {
 }
 
 /// The ledger is dead, or a part cannot be brought up: nothing more can be promised.
-void server_process::fail(const std::string& why) {
+void server_process::fail(const std::string& why, int exit_code) {
   if (exit_code_ != 0)
     return;
   spdlog::error("stopping: {}", why);
-  exit_code_ = 1;
+  exit_code_ = exit_code;
   ending_ = true;
   context_->at = http::stage::draining;
   edge_->stop_accepting();

@@ -62,7 +62,7 @@ private:
   void watch_keys();
   void begin_drain();
   void work_drained(std::chrono::steady_clock::time_point until);
-  void fail(const std::string& why);
+  void fail(const std::string& why, int exit_code = 1);
   void take_apart();
   engine_settings engine_settings_from() const;
 

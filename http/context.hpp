@@ -79,6 +79,9 @@ struct route_context {
   std::function<bool()> stale = {};
   /// Whether it is known which keys were revoked; may be empty: it always is.
   std::function<bool()> keys_are_known = {};
+  /// Whether what changes something is accepted now (authenticator::takes_writes); may be empty: it
+  /// always is.
+  std::function<bool()> takes_writes = {};
   /// The other nodes; null: there are none.
   neighbours* others = nullptr;
   /// Appends metrics of the edge; set by whoever made the server.

@@ -120,6 +120,11 @@ private:
 };
 
 bool worker_session::take(std::string_view message) {
+  if (served_ && !served_()) {
+    if (carrier_ != nullptr)
+      carrier_->close("nobody can tell now which keys were revoked");
+    return false;
+  }
   if (allowed_ && !allowed_()) {
     refuse("unauthorized", "The key opens nothing any more.");
     return false;

@@ -33,6 +33,8 @@ public:
   void carried_by(carrier& by) override { carrier_ = &by; }
   /// Asked before each message; a key may be revoked while its connection lives.
   void allowed_while(std::function<bool()> allowed) { allowed_ = std::move(allowed); }
+  /// Asked likewise: whether it is known which keys were revoked. The worker may come again.
+  void served_while(std::function<bool()> served) { served_ = std::move(served); }
 
   /// One message of the worker. False: read no further until go_on().
   bool take(std::string_view message) override;
@@ -76,7 +78,7 @@ private:
   request_context who_;
   carrier* carrier_ = nullptr;
   std::function<void(worker_says)> say_;
-  std::function<bool()> allowed_;
+  std::function<bool()> allowed_, served_;
   bool greeted_ = false;
   std::size_t in_flight_ = 0;
   bool paused_ = false;

@@ -127,7 +127,7 @@ result<copy_facts, read_error> copy_facts_of(const event_log& log) {
   }
 }
 
-result<std::optional<std::string>, read_error> why_closed(const event_log& log) {
+result<std::optional<std::string>, read_error> why_sealed(const event_log& log) {
   for (std::uint32_t p = 0; p < log.partition_count(); ++p) {
     if (!log.partition_state(p).sealed)
       continue;
@@ -139,6 +139,13 @@ result<std::optional<std::string>, read_error> why_closed(const event_log& log) 
                                      + (*seal)->ledger + "; start the server on that one"
                                : text + std::string{" elsewhere"}};
   }
+  return std::optional<std::string>{};
+}
+
+result<std::optional<std::string>, read_error> why_closed(const event_log& log) {
+  auto sealed = why_sealed(log);
+  if (!sealed || *sealed)
+    return sealed;
   const auto facts = copy_facts_of(log);
   if (!facts)
     return facts.error();

@@ -92,8 +92,11 @@ struct copy_facts {
 };
 result<copy_facts, read_error> copy_facts_of(const event_log& log);
 
-/// One sentence for the operator where no server may write to the ledger: it was copied elsewhere,
-/// or is a copy that is not whole. Nothing: one may.
+/// One sentence for the operator where the ledger was copied elsewhere. Nothing: it was not. Reads
+/// the ledger only where it was.
+result<std::optional<std::string>, read_error> why_sealed(const event_log& log);
+/// The same where no server may write to the ledger: it was copied elsewhere, or is a copy that is
+/// not whole.
 result<std::optional<std::string>, read_error> why_closed(const event_log& log);
 
 } // namespace runledger

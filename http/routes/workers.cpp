@@ -63,6 +63,8 @@ void connect_worker(route_context& c, const request& rq, reply r) {
         const auto who = keys.authenticate(bearer, key);
         return who && allows((*who)->scopes, scope::worker);
       });
+  if (c.takes_writes)
+    session->served_while(c.takes_writes);
   r.upgrade(
       make_worker_socket(std::move(*ask), std::move(session), {harness::max_worker_message_bytes}));
 }

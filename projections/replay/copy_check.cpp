@@ -159,11 +159,15 @@ void copy_check::finish(const source& of) {
          "the root over the copied events of the source's " + of.what.partition
              + " is not the one with which it was sealed: one was changed, removed, added or "
                "moved");
+  std::uint64_t covered = 0;
   for (const auto& [size, e] : of.expected)
-    finish(of, e);
+    if (finish(of, e))
+      covered = size; // They come in order of size.
+  report_.copied_unsigned += of.what.events - std::min(covered, of.what.events);
 }
 
-void copy_check::finish(const source& of, const expected_root& e) {
+/// Whether it covers what it says, and is trusted.
+bool copy_check::finish(const source& of, const expected_root& e) {
   const auto which = e.kept != nullptr
                          ? e.kept->from + ", a tree head of the source's " + of.what.partition
                          : "the last tree head of the source's " + of.what.partition;
@@ -173,13 +177,13 @@ void copy_check::finish(const source& of, const expected_root& e) {
          which + " is not signed by a key that "
              + (options_.trusted.empty() ? "its node had registered" : "was brought along"));
   if (!e.met)
-    return find(finding_kind::other_events, which + " covers " + std::to_string(e.head.tree_size)
-                                                + " events with another root than those that are "
-                                                  "copied");
-  if (trusted && e.kept != nullptr)
-    ++report_.kept_matched;
-  else if (trusted)
-    ++report_.foreign_heads;
+    find(finding_kind::other_events, which + " covers " + std::to_string(e.head.tree_size)
+                                         + " events with another root than those that are "
+                                           "copied");
+  if (!e.met || !trusted)
+    return false;
+  ++(e.kept != nullptr ? report_.kept_matched : report_.foreign_heads);
+  return true;
 }
 
 } // namespace runledger::replay

@@ -65,7 +65,7 @@ private:
   void add(source& of, std::uint64_t leaf, const digest& hash);
   void check_size(source& of);
   void finish(const source& of);
-  void finish(const source& of, const expected_root& e);
+  bool finish(const source& of, const expected_root& e);
   bool is_trusted(const signed_tree_head& head) const;
   void find(finding_kind kind, const record& r, std::string what);
   void find(finding_kind kind, std::string what);

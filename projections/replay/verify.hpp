@@ -74,6 +74,7 @@ struct verify_report {
   std::uint64_t unsigned_events = 0; ///< Behind the last one: only chained.
   std::uint64_t copied_events = 0;   ///< From the ledger of which this one is a copy.
   std::uint64_t foreign_heads = 0;   ///< That ledger's last heads that the copied events bear out.
+  std::uint64_t copied_unsigned = 0; ///< Copied events that no trusted head of it covers.
   std::uint64_t kept_matched = 0;    ///< Heads from outside that the ledger still bears out.
   std::uint64_t contents = 0;        ///< Blobs that were read.
   std::vector<finding> findings;     ///< The first ones, in the order of the ledger.

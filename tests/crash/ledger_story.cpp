@@ -138,6 +138,11 @@ int unfinished_streams(const std::string& data) {
   return found ? static_cast<int>(found->size()) : -1;
 }
 
+std::int64_t end_of_ledger(const std::string& data) {
+  const auto log = sqlite_log::open({.folder = data, .read_only = true});
+  return log ? (*log)->end_offset(0) : -1;
+}
+
 std::vector<std::string> check_effects(const std::string& file, const ledger_story& ledger,
                                        const std::string& agent) {
   std::vector<std::string> out;

@@ -4,6 +4,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
@@ -145,7 +146,15 @@ http_answer world::await_end_of(const std::string& run, std::chrono::millisecond
 }
 
 bool world::drained(std::chrono::milliseconds at_most) const {
-  return eventually([&] { return unfinished_streams(data()) == 0; }, at_most);
+  auto asking = client();
+  const auto views_show_all = [&] {
+    const auto end = std::to_string(end_of_ledger(data()));
+    const auto views = json_elements(asking.get("/api/v1/admin/projections").body);
+    return !views.empty() && std::ranges::all_of(views, [&](const std::string& each) {
+      return json_at(each, "position") == end;
+    });
+  };
+  return eventually([&] { return unfinished_streams(data()) == 0 && views_show_all(); }, at_most);
 }
 
 std::string pooled_recipe(const world& w) {

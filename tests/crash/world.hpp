@@ -40,7 +40,8 @@ public:
   /// Polls the run until it has ended; the run object.
   http_answer await_end_of(const std::string& run,
                            std::chrono::milliseconds at_most = std::chrono::seconds{30}) const;
-  /// Polls until the ledger has no unfinished work, down to the last session.
+  /// Polls until the ledger has no unfinished work, down to the last session, and the server's
+  /// views show it all.
   [[nodiscard]] bool drained(std::chrono::milliseconds at_most = std::chrono::seconds{60}) const;
 };
 
@@ -80,6 +81,8 @@ ledger_story read_ledger(const std::string& data);
 
 /// How many streams have unfinished work, at most 1,000; -1: the ledger cannot be read.
 int unfinished_streams(const std::string& data);
+/// The offset behind the last event; -1: the ledger cannot be read.
+std::int64_t end_of_ledger(const std::string& data);
 
 /// Compares the lines `<run>/<key> <attempt>` of an effects file with the ledger: each execution
 /// once, started before in the ledger, none after the recorded completion, one behind each

@@ -4,6 +4,7 @@
 
 #include "events/log/sqlite_log.hpp"
 #include "events/log/tree_head_files.hpp"
+#include "tests/support/event_hashes.hpp"
 #include "tests/support/folder_state.hpp"
 #include "tests/support/http_client.hpp"
 #include "tests/support/server_process.hpp"
@@ -25,21 +26,6 @@ namespace {
 namespace fs = std::filesystem;
 using ::testing::AllOf;
 using ::testing::HasSubstr;
-
-/// Every event but those of partitions' own streams.
-std::map<std::string, std::string> hashes_in(const std::string& data) {
-  std::map<std::string, std::string> out;
-  const auto log = *sqlite_log::open({.folder = data, .read_only = true});
-  for (std::int64_t at = 0;;) {
-    const auto page = *log->read_partition(0, at, 1000);
-    if (page.empty())
-      return out;
-    for (const auto& r : page)
-      if (kind_of(r->event.stream) != stream_kind::partition)
-        out.emplace(r->event.id(), to_hex(r->event.eventhash));
-    at = page.back()->offset + 1;
-  }
-}
 
 class copied : public ::testing::Test {
 protected:
@@ -94,7 +80,7 @@ TEST_F(copied, goes_on_where_the_source_was) {
   const auto said = copy(data, target);
   ASSERT_EQ(said.exit_code, 0) << said.out;
   EXPECT_THAT(said.out, AllOf(HasSubstr("no server starts on it any more"), HasSubstr("copied  ")));
-  EXPECT_EQ(hashes_in(target), hashes_in(data));
+  EXPECT_EQ(event_hashes_in(target), event_hashes_in(data));
   const auto verified = run("audit verify --blobs --data '" + target + "'");
   EXPECT_EQ(verified.exit_code, 0) << verified.out;
   EXPECT_THAT(verified.out, HasSubstr("1 of its last tree heads bear them out"));
@@ -125,7 +111,7 @@ TEST_F(copied, goes_on_where_the_source_was) {
   // And once more: what was copied and what came after it.
   const auto third = folder / "third";
   ASSERT_EQ(copy(target, third).exit_code, 0);
-  EXPECT_EQ(hashes_in(third), hashes_in(target));
+  EXPECT_EQ(event_hashes_in(third), event_hashes_in(target));
   EXPECT_EQ(run("audit verify --data '" + third + "'").exit_code, 0);
 }
 
@@ -133,7 +119,7 @@ TEST_F(copied, goes_on_where_the_source_was) {
 // with the same events.
 TEST_F(copied, goes_on_wherever_it_was_killed) {
   make_agents(8);
-  const auto expected = hashes_in(data);
+  const auto expected = event_hashes_in(data);
   fs::remove_all(data + "/blobs"); // 256 folders each time; there is nothing in them.
   const auto words = "--batch 4 --to-blobs '" + (folder / "blobs") + "'";
   int kills = 0;
@@ -148,7 +134,7 @@ TEST_F(copied, goes_on_wherever_it_was_killed) {
       break;
     ASSERT_TRUE(killed.exit_code == -1 || killed.exit_code == 128 + SIGKILL) << killed.out;
     if (kills == 11) { // In the middle of the events.
-      EXPECT_NE(hashes_in(to), expected);
+      EXPECT_NE(event_hashes_in(to), expected);
       server_process early{{RUNLEDGER_BINARY, to, {}, {}}};
       early.launch();
       EXPECT_EQ(early.await_end(std::chrono::seconds{30}).value_or(process_end{}).code, 2);
@@ -156,7 +142,7 @@ TEST_F(copied, goes_on_wherever_it_was_killed) {
     }
     const auto done = copy(from, to, words);
     ASSERT_EQ(done.exit_code, 0) << done.out;
-    EXPECT_EQ(hashes_in(to), expected);
+    EXPECT_EQ(event_hashes_in(to), expected);
     if (kills % 4 != 0)
       continue;
     const auto verified = run("audit verify --data '" + to + "'");

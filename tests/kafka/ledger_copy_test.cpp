@@ -2,6 +2,7 @@
 // served there, killed copies go on, and nodes that are there are found.
 
 #include "events/log/sqlite_log.hpp"
+#include "tests/support/event_hashes.hpp"
 #include "tests/support/http_client.hpp"
 #include "tests/support/kafka_broker.hpp"
 #include "tests/support/server_process.hpp"
@@ -22,20 +23,6 @@ namespace runledger::test {
 namespace {
 
 using ::testing::HasSubstr;
-
-std::map<std::string, std::string> hashes_of_file(const std::string& data) {
-  std::map<std::string, std::string> out;
-  const auto log = *sqlite_log::open({.folder = data, .read_only = true});
-  for (std::int64_t at = 0;;) {
-    const auto page = *log->read_partition(0, at, 1000);
-    if (page.empty())
-      return out;
-    for (const auto& r : page)
-      if (kind_of(r->event.stream) != stream_kind::partition)
-        out.emplace(r->event.id(), to_hex(r->event.eventhash));
-    at = page.back()->offset + 1;
-  }
-}
 
 class moved : public on_real_kafka {
 protected:
@@ -100,7 +87,7 @@ protected:
 // stream is there with its hash, and auditors are content everywhere.
 TEST_F(moved, goes_to_kafka_and_back) {
   make_ledger();
-  const auto before = hashes_of_file(data);
+  const auto before = event_hashes_in(data);
   const auto there = copy(file(data), place);
   ASSERT_EQ(there.exit_code, 0) << there.out;
   auto verified = run("audit verify --ledger '" + place + "'");
@@ -118,7 +105,7 @@ TEST_F(moved, goes_to_kafka_and_back) {
   }
   const auto home = copy(place, file(back));
   ASSERT_EQ(home.exit_code, 0) << home.out;
-  const auto after = hashes_of_file(back);
+  const auto after = event_hashes_in(back);
   EXPECT_GT(after.size(), before.size());
   for (const auto& [id, hash] : before)
     EXPECT_EQ(after.contains(id) ? after.at(id) : "", hash) << id;
@@ -138,7 +125,7 @@ TEST_F(moved, goes_to_kafka_and_back) {
 // and to other topics with another number of partitions.
 TEST_F(moved, goes_on_wherever_it_was_killed) {
   make_ledger();
-  const auto expected = hashes_of_file(data);
+  const auto expected = event_hashes_in(data);
   int kills = 0;
   spoken said;
   // Each life ends a few steps further than it came to take the partitions again.
@@ -160,7 +147,21 @@ TEST_F(moved, goes_on_wherever_it_was_killed) {
   said = copy(place, larger, "--partitions 3");
   ASSERT_EQ(said.exit_code, 0) << said.out;
   ASSERT_EQ(copy(larger, file(back)).exit_code, 0);
-  EXPECT_EQ(hashes_of_file(back), expected);
+  EXPECT_EQ(event_hashes_in(back), expected);
+}
+
+// Goal: a server that nobody could see beside a copy, because it is in no group, ends and says
+// where the ledger goes on.
+TEST_F(moved, ends_a_server_that_was_not_seen) {
+  make_ledger();
+  ASSERT_EQ(copy(file(data), place).exit_code, 0);
+  server_process unseen{on_topics(folder / "unseen")};
+  unseen.expect_other_views("they are made of topics, not of a file");
+  ASSERT_TRUE(unseen.start()) << unseen.why();
+  const auto said = copy(place, file(back));
+  ASSERT_EQ(said.exit_code, 0) << said.out;
+  EXPECT_EQ(unseen.await_end(std::chrono::seconds{30}).value_or(process_end{}).code, 2);
+  EXPECT_THAT(unseen.printed(), HasSubstr("copied to sqlite:" + back));
 }
 
 // Goal: topics that hold another ledger are left as they are; so is a source whose nodes are there.

@@ -2,6 +2,8 @@
 
 #include "tests/support/shell.hpp"
 
+#include <gtest/gtest.h>
+
 #include <netinet/in.h>
 #include <sqlite3.h>
 #include <sys/socket.h>
@@ -157,6 +159,28 @@ std::string kafka_nodes::begin_run(int pause_ms) const {
 
 std::string kafka_nodes::status_of(const std::string& run, std::size_t at) const {
   return client(at).get("/api/v1/runs/" + run)["status"];
+}
+
+bool kafka_nodes::succeeds(const std::string& run, std::size_t at) const {
+  return eventually([&] { return status_of(run, at) == "succeeded"; }, std::chrono::seconds{60});
+}
+
+std::size_t kafka_nodes::steps_of(const std::string& run, std::size_t at) const {
+  return static_cast<std::size_t>(
+      std::atoi(client(at).get("/api/v1/runs/" + run)["steps_completed"].c_str()));
+}
+
+std::size_t kafka_nodes::runner() const {
+  std::size_t out = 0;
+  EXPECT_TRUE(eventually([&] {
+    for (std::size_t i = 0; i < size(); ++i)
+      if (metric(i, "runledger_running_runs") > 0) {
+        out = i;
+        return true;
+      }
+    return false;
+  }));
+  return out;
 }
 
 namespace {

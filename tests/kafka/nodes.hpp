@@ -76,6 +76,11 @@ public:
   /// Begins a run of it that pauses so long before each of its steps; its id.
   std::string begin_run(int pause_ms = 0) const;
   std::string status_of(const std::string& run, std::size_t at) const;
+  /// Waits until a node shows that the run has succeeded.
+  bool succeeds(const std::string& run, std::size_t at) const;
+  std::size_t steps_of(const std::string& run, std::size_t at) const;
+  /// Waits until a node executes runs; which.
+  std::size_t runner() const;
 
   /// The first difference between what two nodes made of the partitions, up to where both have
   /// read; empty: none. Both have ended.

@@ -6,6 +6,7 @@
 #include "http/cluster/trust.hpp"
 #include "tests/kafka/nodes.hpp"
 #include "tests/support/kafka_cluster.hpp"
+#include "tests/support/program.hpp"
 
 #include <gtest/gtest.h>
 
@@ -95,19 +96,6 @@ std::vector<std::string> event_ids(std::string_view stream) {
   return out;
 }
 
-std::size_t runner_of(const kafka_nodes& nodes) {
-  std::size_t out = 0;
-  EXPECT_TRUE(eventually([&] {
-    for (std::size_t i = 0; i < nodes.size(); ++i)
-      if (nodes.metric(i, "runledger_running_runs") > 0) {
-        out = i;
-        return true;
-      }
-    return false;
-  }));
-  return out;
-}
-
 } // namespace
 
 // Goal: a node that drains for as long as a harness takes answers what only it can answer, also
@@ -122,7 +110,7 @@ TEST_F(on_real_kafka, a_draining_node_answers_for_its_partitions) {
   ASSERT_TRUE(nodes.settles()) << nodes.why();
   nodes.make_agent();
   const auto slow = nodes.begin_run(5000);
-  const auto going = runner_of(nodes), left = 1 - going;
+  const auto going = nodes.runner(), left = 1 - going;
   nodes[going].signal(SIGTERM);
   ASSERT_TRUE(eventually(
       [&] { return nodes[going].printed_now().find("SIGTERM: draining") != std::string::npos; }));
@@ -185,12 +173,21 @@ TEST_F(on_own_kafka, a_node_ends_in_time_without_brokers) {
   ASSERT_TRUE(cluster.start()) << cluster.why();
   kafka_nodes_options options;
   options.brokers = cluster.address();
-  options.flags = {"--runs.drain-seconds", "1"};
+  options.flags = {"--runs.drain-seconds", "1", "--workers.lease", "2s"};
   kafka_nodes nodes{1, options};
   ASSERT_TRUE(nodes.start()) << nodes.why();
   ASSERT_TRUE(nodes.settles()) << nodes.why();
   nodes.make_agent();
   nodes.begin_run(200);
+  const temp_folder folder;
+  const program worker{{RUNLEDGER_BINARY, "worker", "--server",
+                        "http://127.0.0.1:" + std::to_string(nodes.port(0)), "--queue", "q",
+                        "--work-dir", folder / "work", "--", "true"},
+                       {{"RUNLEDGER_API_KEY", nodes.admin_key()}},
+                       folder / "worker.printed"};
+  ASSERT_TRUE(eventually([&] {
+    return nodes.client(0).get("/api/v1/workers").body.find(R"("queue":"q")") != std::string::npos;
+  })) << worker.printed();
   ASSERT_TRUE(cluster.pause(1)) << cluster.why();
   http_answer read;
   EXPECT_TRUE(eventually([&] {
@@ -200,6 +197,10 @@ TEST_F(on_own_kafka, a_node_ends_in_time_without_brokers) {
       << read.body;
   const auto write = nodes.client(0).ask("POST", "/api/v1/agents", R"({"name":"in-vain"})");
   EXPECT_EQ(write.status, 503) << write.body;
+  EXPECT_NE(write.body.find("which keys were revoked"), std::string::npos) << write.body;
+  EXPECT_TRUE(eventually([&] {
+    return worker.printed().find("which keys were revoked") != std::string::npos;
+  })) << worker.printed();
   const auto refresh = http_client{nodes.port(0)}.ask(
       "POST", "/internal/v1/keys/refresh", {},
       {{"Authorization", http::cluster_trust{cluster_secret_of_tests}.authorization()}});
@@ -262,7 +263,7 @@ TEST_F(on_real_kafka, a_live_stream_goes_on_elsewhere) {
   ASSERT_TRUE(nodes.settles()) << nodes.why();
   nodes.make_agent();
   const auto run = nodes.begin_run(300);
-  const auto dying = runner_of(nodes), left = 1 - dying;
+  const auto dying = nodes.runner(), left = 1 - dying;
   const auto target = "/api/v1/runs/" + run + "/log/events";
   slow_caller stream{nodes.port(dying)};
   ASSERT_TRUE(stream.get(target, nodes.admin_key(), "Accept: text/event-stream\r\n"));

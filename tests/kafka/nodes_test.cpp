@@ -59,29 +59,6 @@ private:
   std::vector<std::thread> threads_;
 };
 
-bool succeeds(const kafka_nodes& nodes, const std::string& run, std::size_t at) {
-  return eventually([&] { return nodes.status_of(run, at) == "succeeded"; }, seconds{60});
-}
-
-std::size_t steps_of(const kafka_nodes& nodes, const std::string& run, std::size_t at) {
-  return static_cast<std::size_t>(
-      std::atoi(nodes.client(at).get("/api/v1/runs/" + run)["steps_completed"].c_str()));
-}
-
-/// Which node executes the runs of the agent: the one that says so.
-std::size_t runner(const kafka_nodes& nodes) {
-  std::size_t out = 0;
-  EXPECT_TRUE(eventually([&] {
-    for (std::size_t i = 0; i < nodes.size(); ++i)
-      if (nodes.metric(i, "runledger_running_runs") > 0) {
-        out = i;
-        return true;
-      }
-    return false;
-  }));
-  return out;
-}
-
 } // namespace
 
 // Goal: two nodes that start at once on an empty cluster both come up, one of them makes the first
@@ -99,7 +76,7 @@ TEST_F(on_real_kafka, two_nodes_share_a_ledger) {
     runs.push_back(nodes.begin_run());
   for (const auto& run : runs)
     for (std::size_t i = 0; i < 2; ++i)
-      EXPECT_TRUE(succeeds(nodes, run, i)) << run;
+      EXPECT_TRUE(nodes.succeeds(run, i)) << run;
   EXPECT_EQ(nodes.metric(0, "runledger_kafka_stale"), 0);
   EXPECT_EQ(nodes.metric(0, "runledger_cluster_joined"), 1);
   EXPECT_GT(nodes.metric(0, "runledger_partition_takes_total"), 0);
@@ -127,15 +104,15 @@ TEST_F(on_real_kafka, the_other_takes_over_from_a_killed_node) {
   ASSERT_TRUE(nodes.settles()) << nodes.why();
   nodes.make_agent();
   const auto run = nodes.begin_run(300);
-  const auto dying = runner(nodes), left = 1 - dying;
-  EXPECT_TRUE(eventually([&] { return steps_of(nodes, run, left) >= 1; }));
+  const auto dying = nodes.runner(), left = 1 - dying;
+  EXPECT_TRUE(eventually([&] { return nodes.steps_of(run, left) >= 1; }));
   nodes[dying].kill();
   EXPECT_TRUE(eventually([&] { return nodes.held(left) == nodes.partitions(); }));
   EXPECT_TRUE(eventually([&] { return nodes.metric(left, "runledger_running_runs") > 0; }));
-  EXPECT_TRUE(succeeds(nodes, run, left));
+  EXPECT_TRUE(nodes.succeeds(run, left));
   ASSERT_TRUE(nodes[dying].start()) << nodes[dying].why();
   EXPECT_TRUE(nodes.settles());
-  EXPECT_TRUE(succeeds(nodes, run, dying));
+  EXPECT_TRUE(nodes.succeeds(run, dying));
 }
 
 // Goal: a node that is asked to end hands over; nobody waits for its session, which outlasts the
@@ -148,12 +125,12 @@ TEST_F(on_real_kafka, sigterm_hands_over) {
   ASSERT_TRUE(nodes.settles()) << nodes.why();
   nodes.make_agent();
   const auto run = nodes.begin_run(300);
-  const auto going = runner(nodes), left = 1 - going;
+  const auto going = nodes.runner(), left = 1 - going;
   const auto end = nodes[going].stop();
   ASSERT_TRUE(end);
   EXPECT_EQ(end->code, 0) << nodes[going].why();
   EXPECT_TRUE(eventually([&] { return nodes.held(left) == nodes.partitions(); }));
-  EXPECT_TRUE(succeeds(nodes, run, left));
+  EXPECT_TRUE(nodes.succeeds(run, left));
 }
 
 // Goal: both nodes are replaced under load, one after the other: no request of a client that
@@ -177,7 +154,7 @@ TEST_F(on_real_kafka, a_rolling_restart_fails_no_request) {
   EXPECT_EQ(load.failed(), std::vector<std::string>{});
   EXPECT_EQ(nodes.broken(), 0);
   for (const auto& run : load.accepted())
-    EXPECT_TRUE(succeeds(nodes, run, 0)) << run;
+    EXPECT_TRUE(nodes.succeeds(run, 0)) << run;
   for (std::size_t i = 0; i < 2; ++i)
     EXPECT_TRUE(nodes[i].stop());
   EXPECT_EQ(nodes.difference(0, 1), "");
@@ -193,7 +170,7 @@ TEST_F(on_real_kafka, a_zombie_is_refused) {
   ASSERT_TRUE(nodes.settles()) << nodes.why();
   nodes.make_agent();
   const auto run = nodes.begin_run(200);
-  const auto asleep = runner(nodes), left = 1 - asleep;
+  const auto asleep = nodes.runner(), left = 1 - asleep;
   std::vector<std::string> all{run};
   double refused = 0;
   for (int round = 0; refused == 0 && round < 5; ++round) { // It may hear of its loss first.
@@ -209,7 +186,7 @@ TEST_F(on_real_kafka, a_zombie_is_refused) {
   EXPECT_GT(refused, 0) << "it never wrote";
   for (const auto& each : all)
     for (auto at : {left, asleep})
-      EXPECT_TRUE(succeeds(nodes, each, at)) << each;
+      EXPECT_TRUE(nodes.succeeds(each, at)) << each;
   EXPECT_GT(nodes.metric(asleep, "runledger_partition_losses_total"), 0);
   const auto shown = nodes.client(left).get("/api/v1/runs/" + run);
   EXPECT_EQ(shown.body, nodes.client(asleep).get("/api/v1/runs/" + run).body);
@@ -236,11 +213,11 @@ TEST_F(on_real_kafka, two_that_claim_one_partition) {
            >= static_cast<double>(nodes.partitions());
   }));
   const auto after = nodes.begin_run();
-  EXPECT_TRUE(succeeds(nodes, before, 0)) << nodes.why() << barger.why();
-  EXPECT_TRUE(succeeds(nodes, after, 0));
+  EXPECT_TRUE(nodes.succeeds(before, 0)) << nodes.why() << barger.why();
+  EXPECT_TRUE(nodes.succeeds(after, 0));
   EXPECT_TRUE(eventually([&] { return nodes.held(0) == nodes.partitions(); }));
   barger.kill();
-  EXPECT_TRUE(succeeds(nodes, nodes.begin_run(), 0));
+  EXPECT_TRUE(nodes.succeeds(nodes.begin_run(), 0));
 }
 
 // Goal: without the secret a node does not start, and says how to make one.

@@ -81,6 +81,7 @@ TEST_F(copy_check_test, bears_out_a_sound_copy) {
   EXPECT_EQ(report.copied_events, history.heads().back().tree_size);
   EXPECT_EQ(report.foreign_heads, 1u);
   EXPECT_EQ(report.kept_matched, 2u);
+  EXPECT_EQ(report.copied_unsigned, 0u);
   options.trusted = {ed25519::private_key::from_seed(sha256("another's")).public_part()};
   EXPECT_TRUE(finds(finding_kind::head_signature));
 }
@@ -182,6 +183,19 @@ TEST_F(copy_check_test, finds_a_changed_start) {
   rows.rehash(start.stream);
   EXPECT_TRUE(finds(finding_kind::other_events));
   EXPECT_TRUE(finds(finding_kind::head_signature));
+}
+
+// Goal: where the copy tells no head of its source any more, nothing is said to be borne out.
+TEST_F(copy_check_test, counts_what_no_head_covers) {
+  auto& start = rows.rows[2].event;
+  const auto head = start.data.find(",\"head\":{");
+  ASSERT_NE(head, std::string::npos);
+  start.data.erase(head, start.data.find('}', head) + 1 - head);
+  rows.rehash(start.stream);
+  const auto report = look();
+  EXPECT_EQ(report.foreign_heads, 0u);
+  EXPECT_EQ(report.copied_unsigned, report.copied_events);
+  EXPECT_GT(report.copied_events, 0u);
 }
 
 // Goal: a copy that is not whole says so, and where it ended.
