@@ -24,7 +24,13 @@ struct far_worker::connection final : worker_link {
 
   std::deque<std::string> in;
   std::function<void(worker_says)> talk;
-  bool closed = false, refused = false, welcome = false;
+  bool closed = false, refused = false, welcome = false, gone = false;
+
+  /// What it talks with holds it.
+  void let_go() {
+    gone = true;
+    talk = nullptr;
+  }
 };
 
 far_worker::far_worker(world& w, stream_id queue, std::string token, std::vector<std::string> steps,
@@ -35,7 +41,10 @@ far_worker::far_worker(world& w, stream_id queue, std::string token, std::vector
       steps_(std::move(steps)),
       offered_(slots) {}
 
-far_worker::~far_worker() = default;
+far_worker::~far_worker() {
+  if (connection_)
+    connection_->let_go();
+}
 
 void far_worker::attach() {
   const auto now = to_ms(world_.clock.now());
@@ -62,7 +71,7 @@ void far_worker::attach() {
   ask_for.link = connection_;
   ask(**holder, std::move(ask_for), answer<attached_worker>{[to = connection_](auto outcome) {
     to->refused = !outcome;
-    if (outcome)
+    if (outcome && !to->gone)
       to->talk = outcome->say;
   }});
 }
@@ -187,7 +196,7 @@ void far_worker::cut() {
     return;
   if (connection_->talk)
     connection_->talk(worker_says{worker_says::connection_lost{}});
-  connection_->talk = nullptr;
+  connection_->let_go();
   connection_.reset();
 }
 

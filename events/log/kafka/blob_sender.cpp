@@ -68,7 +68,7 @@ struct blob_sender::parts {
   void settled(void* tag, bool stored, const error* why);
   bool has_room(const shipment& for_this) const;
   bool ship(shipment_ptr made, bool in_memory);
-  bool wait_for(std::unique_lock<std::mutex>& lock, const shipment_ptr& one, bool in_memory);
+  bool wait_for(std::unique_lock<std::mutex>& lock, shipment_ptr one, bool in_memory);
 
   const blob_sender_options options;
   std::unique_ptr<producer> writer; // The thread's.
@@ -259,7 +259,8 @@ bool blob_sender::parts::ship(shipment_ptr made, bool in_memory) {
   return wait_for(lock, made, in_memory);
 }
 
-bool blob_sender::parts::wait_for(std::unique_lock<std::mutex>& lock, const shipment_ptr& one,
+/// A shipment of its own: while it waits, what it stood in is erased.
+bool blob_sender::parts::wait_for(std::unique_lock<std::mutex>& lock, shipment_ptr one,
                                   bool in_memory) {
   const auto asked = clock::now();
   while (!one->over() && !stopping) {
