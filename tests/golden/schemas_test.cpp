@@ -16,7 +16,7 @@ namespace runledger {
 
 namespace {
 
-const std::string folder = RUNLEDGER_SOURCE_DIR "/docs/schemas/";
+const std::string schema_folder = RUNLEDGER_SOURCE_DIR "/docs/schemas/";
 
 /// A schema and what it lists.
 struct schema {
@@ -120,7 +120,7 @@ TEST(EventSchemas, ThereIsOneForEachTypeAndVersion) {
       EXPECT_EQ(schema{full}.string("title"), full);
       EXPECT_EQ(schema{full}.string("description"), type.summary);
     }
-  for (const auto& file : std::filesystem::directory_iterator{folder})
+  for (const auto& file : std::filesystem::directory_iterator{schema_folder})
     found.insert(file.path().filename().string());
   EXPECT_EQ(found, expected);
 }

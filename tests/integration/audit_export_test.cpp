@@ -26,10 +26,6 @@ using ::testing::Not;
 
 constexpr const char* script = RUNLEDGER_SOURCE_DIR "/examples/audit/verify_bundle.py";
 
-spoken say(const std::string& words) {
-  return shell(fmt::format("'{}' {}", RUNLEDGER_BINARY, words));
-}
-
 class audit_export : public ::testing::Test {
 protected:
   void SetUp() override {

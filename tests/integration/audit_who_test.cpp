@@ -16,10 +16,6 @@ using ::testing::Not;
 
 using test::spoken;
 
-spoken say(const std::string& words) {
-  return test::shell(fmt::format("'{}' {}", RUNLEDGER_BINARY, words));
-}
-
 class audit_who : public ::testing::Test {
 protected:
   void SetUp() override {

@@ -8,8 +8,6 @@ namespace runledger::contract {
 
 namespace {
 
-const char* const run_target = "/api/v1/agents/told/runs";
-
 header_list keyed(const std::string& key) {
   return {{"Idempotency-Key", key}};
 }

@@ -6,8 +6,6 @@ namespace runledger::contract {
 
 namespace {
 
-const char* const run_target = "/api/v1/agents/told/runs";
-
 std::string nested(int depth) {
   const auto n = static_cast<std::size_t>(depth);
   return std::string(n, '[') + std::string(n, ']');

@@ -9,8 +9,6 @@ namespace runledger::contract {
 
 namespace {
 
-const char* const run_target = "/api/v1/agents/told/runs";
-
 std::string error_of(const http_answer& run) {
   return run["status"] + ' ' + run["error.code"] + ": " + run["error.message"];
 }

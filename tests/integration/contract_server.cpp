@@ -21,7 +21,7 @@ std::pair<int, int> settled(http_client& asking) {
 }
 
 /// What a shell prints.
-std::string shell(const std::string& command) {
+std::string printed_by(const std::string& command) {
   return test::shell_apart(command).out;
 }
 
@@ -119,16 +119,17 @@ TEST(contract_server, the_reference_s_calls) {
   const auto agent = w.client().get("/api/v1/agents/support-triage")["id"];
   const auto base = "export S=http://127.0.0.1:" + std::to_string(w.server.port())
                     + " LEVAIN_API_KEY=" + w.key + " AGENT_ID=" + agent + "; ";
-  const auto bare = shell(base + R"(curl -s -X POST $S/api/v1/agents/$AGENT_ID/runs \
+  const auto bare = printed_by(base + R"(curl -s -X POST $S/api/v1/agents/$AGENT_ID/runs \
 -H "Authorization: Bearer $LEVAIN_API_KEY" \
 -d '{ "prompt": "Summarise the latest weekly report" }')");
   EXPECT_EQ(json_at(bare, "status"), "pending") << bare;
   EXPECT_EQ(json_at(bare, "agent_version"), "3") << "the latest active one";
-  const auto pinned = shell(base + R"(curl -s -X POST $S/api/v1/agents/$AGENT_ID/versions/3/runs \
+  const auto pinned =
+      printed_by(base + R"(curl -s -X POST $S/api/v1/agents/$AGENT_ID/versions/3/runs \
 -H "Authorization: Bearer $LEVAIN_API_KEY" \
 -d '{ "prompt": "Summarise the latest weekly report" }')");
   EXPECT_EQ(json_at(pinned, "prompt"), "Summarise the latest weekly report") << pinned;
-  const auto triage = shell(base + R"(curl -s -X POST $S/api/v1/agents/support-triage/runs \
+  const auto triage = printed_by(base + R"(curl -s -X POST $S/api/v1/agents/support-triage/runs \
   -H "Authorization: Bearer $LEVAIN_API_KEY" \
   -H "Content-Type: application/json" \
   -d '{
@@ -141,16 +142,16 @@ TEST(contract_server, the_reference_s_calls) {
   EXPECT_EQ(json_at(triage, "initial_state.subject"), "Cannot access my account") << triage;
   EXPECT_EQ(w.end_of(run)["status"], "succeeded") << w.end_of(run).body;
   const auto ids = base + "export RUN_ID=" + run + " SESSION_ID=" + session + "; ";
-  const auto shown = shell(ids + R"(curl -s $S/api/v1/runs/$RUN_ID \
+  const auto shown = printed_by(ids + R"(curl -s $S/api/v1/runs/$RUN_ID \
   -H "Authorization: Bearer $LEVAIN_API_KEY")");
   EXPECT_EQ(json_at(shown, "status"), "succeeded");
-  const auto log = shell(ids + R"(curl -s $S/api/v1/runs/$RUN_ID/log/events \
+  const auto log = printed_by(ids + R"(curl -s $S/api/v1/runs/$RUN_ID/log/events \
   -H "Authorization: Bearer $LEVAIN_API_KEY")");
   EXPECT_FALSE(json_elements(log).empty()) << log;
-  const auto cancelled = shell(ids + R"(curl -s -X POST $S/api/v1/sessions/$SESSION_ID/cancel \
+  const auto cancelled = printed_by(ids + R"(curl -s -X POST $S/api/v1/sessions/$SESSION_ID/cancel \
   -H "Authorization: Bearer $LEVAIN_API_KEY")");
   EXPECT_EQ(json_at(cancelled, "id"), session) << cancelled;
-  const auto events = shell(ids + R"(curl -s $S/api/v1/sessions/$SESSION_ID/events \
+  const auto events = printed_by(ids + R"(curl -s $S/api/v1/sessions/$SESSION_ID/events \
   -H "Authorization: Bearer $LEVAIN_API_KEY")");
   EXPECT_EQ(json_at(events, "0.type"), "user_message") << "earlier events stay readable";
 }

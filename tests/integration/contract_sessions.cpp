@@ -35,7 +35,7 @@ std::string numbers(int from, int to) {
   return out;
 }
 
-const char* const every_item =
+const char* const every_kind =
     R"([["step","a",1],["flaky","b",1],["say","hi"],["log","info","told"],["log","debug","fine"],)"
     R"(["usage",0.01,1,2],["checkpoint",{"n":1}],["tool","a","search"],["artifact","f.txt","x"]])";
 
@@ -179,7 +179,7 @@ TEST(contract_sessions, an_idle_session_is_cancelled_at_once) {
 
 TEST(contract_sessions, the_timeline_has_every_type) {
   auto& w = shared_world();
-  const auto run = w.finish(every_item);
+  const auto run = w.finish(every_kind);
   ASSERT_EQ(run["status"], "succeeded") << run.body;
   EXPECT_EQ(run["artifact_count"], "1");
   const auto items = w.timeline(run["session_id"]);
@@ -216,7 +216,7 @@ TEST(contract_sessions, the_timeline_has_every_type) {
 TEST(contract_sessions, the_array_pages_by_since_and_limit) {
   auto& w = shared_world();
   auto asking = w.client();
-  const auto target = events_target(w.finish(every_item)["session_id"]);
+  const auto target = events_target(w.finish(every_kind)["session_id"]);
   const auto seqs = [&](const char* query) {
     return column(json_elements(asking.get(target + query).body), "seq");
   };
@@ -233,7 +233,7 @@ TEST(contract_sessions, the_array_pages_by_since_and_limit) {
 
 TEST(contract_sessions, a_stream_resumes_at_every_place) {
   auto& w = shared_world();
-  const auto run = w.finish(every_item);
+  const auto run = w.finish(every_kind);
   w.client().post("/api/v1/sessions/" + run["session_id"] + "/cancel", "");
   const auto target = events_target(run["session_id"]);
   for (int at = 0; at <= 18; ++at) {
@@ -306,7 +306,7 @@ TEST(contract_sessions, a_slow_reader_is_disconnected) {
 TEST(contract_sessions, the_log_is_the_signal) {
   auto& w = shared_world();
   auto asking = w.client();
-  const auto run = w.finish(every_item);
+  const auto run = w.finish(every_kind);
   const auto target = "/api/v1/runs/" + run["id"] + "/log/events";
   const auto items = json_elements(asking.get(target).body);
   EXPECT_EQ(column(items, "type"),

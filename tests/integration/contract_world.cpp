@@ -2,6 +2,7 @@
 
 #include "events/json.hpp"
 
+#include <fmt/format.h>
 #include <sqlite3.h>
 
 #include <atomic>
@@ -174,6 +175,10 @@ world& shared_world() {
   if (!up)
     std::abort(); // Every test of the process would fail with less to say.
   return one;
+}
+
+test::spoken say(const std::string& words) {
+  return test::shell(fmt::format("'{}' {}", RUNLEDGER_BINARY, words));
 }
 
 std::string script_body(const std::string& script) {

@@ -2,6 +2,7 @@
 
 #include "tests/support/http_client.hpp"
 #include "tests/support/server_process.hpp"
+#include "tests/support/shell.hpp"
 #include "tests/support/temp_folder.hpp"
 
 #include <gtest/gtest.h>
@@ -20,6 +21,9 @@ using test::http_client;
 using test::json_at;
 using test::json_elements;
 using test::json_quoted;
+
+/// Where runs of the agent `told` are started.
+inline constexpr const char* run_target = "/api/v1/agents/told/runs";
 
 /// A server on a data folder of its own, with the agents `told` (many runs in one process), `solo`
 /// (a process for each run) and `idle` (a draft alone). Their script stands in contract_agent.py.
@@ -66,6 +70,9 @@ public:
 
 /// The server that the tests of one process share; nothing in them depends on each other.
 world& shared_world();
+
+/// What the product says when it is called with these words.
+test::spoken say(const std::string& words);
 
 /// `{"do": SCRIPT}` as a body with initial_state.
 std::string script_body(const std::string& script);

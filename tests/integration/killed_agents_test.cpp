@@ -18,7 +18,7 @@ using ::testing::ElementsAre;
 using ::testing::UnorderedElementsAre;
 
 // The word count and the server exchange some 35 lines; a run whose place is beyond is unharmed.
-constexpr int places = 60;
+constexpr int kill_lines = 60;
 
 class killed_agents : public ::testing::Test {
 protected:
@@ -107,7 +107,7 @@ void killed_agents::expect_as_unharmed(const http_answer& run, const http_answer
 
 TEST_F(killed_agents, end_as_unharmed_ones_do) {
   std::vector<std::string> runs;
-  for (int line = 1; line <= places; ++line)
+  for (int line = 1; line <= kill_lines; ++line)
     runs.push_back(start(line));
   const auto unharmed = w.end_of(runs.back());
   ASSERT_EQ(unharmed["status"], "succeeded") << unharmed.body;
@@ -115,7 +115,7 @@ TEST_F(killed_agents, end_as_unharmed_ones_do) {
   EXPECT_EQ(unharmed["artifact_count"], "2");
   EXPECT_NE(unharmed["tokens_in"], "0");
   int killed = 0;
-  for (int line = 1; line <= places; ++line) {
+  for (int line = 1; line <= kill_lines; ++line) {
     SCOPED_TRACE("killed at line " + std::to_string(line));
     const auto run = w.end_of(runs[static_cast<std::size_t>(line) - 1]);
     killed += run["attempt"] == "2" ? 1 : 0;

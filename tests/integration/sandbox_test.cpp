@@ -13,9 +13,9 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 
-using namespace runledger;
-using namespace runledger::harness;
-using namespace runledger::test;
+namespace runledger::harness {
+
+using namespace test;
 
 namespace {
 
@@ -34,7 +34,7 @@ struct outcome {
   exit_info exit;
 };
 
-outcome run(harness_host& host, process_spec spec) {
+outcome outcome_of(harness_host& host, process_spec spec) {
   auto sink = std::make_shared<recording_sink>();
   host.start(std::move(spec), sink);
   EXPECT_TRUE(sink->wait_exit());
@@ -54,7 +54,7 @@ protected:
   }
   /// What the code tells, in the sandbox with all its layers.
   std::string told(const std::string& code) {
-    auto out = run(host, python(code));
+    auto out = outcome_of(host, python(code));
     EXPECT_FALSE(out.told.empty()) << out.exit.reason << ": " << out.exit.message;
     return out.told;
   }
@@ -90,7 +90,7 @@ int running(const std::string& mark) {
 
 // Goal: every layer that this machine has is active and told, once the process is ready.
 TEST_F(sandbox, tells_its_layers) {
-  auto out = run(host, python("pass"));
+  auto out = outcome_of(host, python("pass"));
   for (const char* layer :
        {"namespaces", "seccomp", "no-network", "rlimit:core", "rlimit:nofile", "poll:disk"})
     EXPECT_TRUE(has(out.heard.layers, layer)) << layer;
@@ -130,7 +130,7 @@ TEST_F(sandbox, private_tmp) {
              " try:\n  [open(f + str(i), 'wb').write(b'x' * (1 << 20)) for i in range(20)]\n"
              " except OSError as e: told[f] = e.errno");
   spec.resources.disk_mb = 8;
-  EXPECT_EQ(run(host, spec).told, R"({"before": [], "/tmp/big": 28, "/dev/shm/big": 28})");
+  EXPECT_EQ(outcome_of(host, spec).told, R"({"before": [], "/tmp/big": 28, "/dev/shm/big": 28})");
   EXPECT_FALSE(std::filesystem::exists("/tmp/runledger-x"));
 }
 
@@ -200,7 +200,7 @@ TEST_F(sandbox, network) {
   EXPECT_EQ(told(code), R"({"interfaces": true, "error": "ConnectionRefusedError"})");
   auto open = python(code);
   open.network = true;
-  auto out = run(host, open);
+  auto out = outcome_of(host, open);
   EXPECT_TRUE(mentions(out.told, R"("connected": true)")) << out.told;
   EXPECT_FALSE(has(out.heard.layers, "no-network"));
   ::close(listener);
@@ -210,7 +210,7 @@ TEST_F(sandbox, network) {
 TEST_F(sandbox, fork_bomb) {
   auto spec = rude(data.path(), {"ready", "forks=2000"});
   spec.resources.processes = 20;
-  auto out = run(host, spec);
+  auto out = outcome_of(host, spec);
   auto got = out.told.empty() ? -1 : std::stoi(out.told.substr(out.told.find(':') + 1));
   EXPECT_GE(got, 10) << out.exit.message;
   EXPECT_LT(got, 20);
@@ -220,7 +220,7 @@ TEST_F(sandbox, fork_bomb) {
 TEST_F(sandbox, memory) {
   auto spec = python("b = bytearray(b'x') * (400 << 20)\ntold['got'] = len(b)");
   spec.resources.memory_mb = 64;
-  auto out = run(host, spec);
+  auto out = outcome_of(host, spec);
   bool refused = mentions(out.told, "MemoryError");
   EXPECT_TRUE(refused || out.exit.reason == "memory_limit") << out.told << out.exit.reason;
 }
@@ -240,11 +240,12 @@ TEST_F(sandbox, mounts) {
                        "open('/data/c', 'w')");
   spec.mounts = {{shared.path() + "/in", "/data", false}, {shared.path() + "/out", "", true}};
   spec.mount_roots = {"/nowhere", shared.path()};
-  EXPECT_EQ(run(host, spec).told, R"({"fds": [], "read": "x", "error": "OSError"})");
+  EXPECT_EQ(outcome_of(host, spec).told, R"({"fds": [], "read": "x", "error": "OSError"})");
   EXPECT_EQ(read_text(shared.path() + "/out/b"), "y");
   std::filesystem::create_directory_symlink("in", shared.path() + "/inward");
   spec.mounts = {{shared.path() + "/inward", "/data", false}};
-  EXPECT_EQ(run(host, spec).told, R"({"fds": [], "read": "x", "error": "FileNotFoundError"})");
+  EXPECT_EQ(outcome_of(host, spec).told,
+            R"({"fds": [], "read": "x", "error": "FileNotFoundError"})");
   std::filesystem::create_directory_symlink("/etc", shared.path() + "/outward");
   for (const auto& [source, reason] : std::vector<std::pair<std::string, std::string>>{
            {shared.path() + "/outward", "sandbox_refused"},
@@ -253,7 +254,7 @@ TEST_F(sandbox, mounts) {
            {shared.path() + "2", "start_failed"},
            {"/etc", "sandbox_refused"}}) {
     spec.mounts = {{source, "/data", false}};
-    EXPECT_EQ(run(host, spec).exit.reason, reason) << source;
+    EXPECT_EQ(outcome_of(host, spec).exit.reason, reason) << source;
   }
 }
 
@@ -272,9 +273,9 @@ TEST_F(sandbox, mount_is_swapped_on_the_way) {
   auto spec = python("told['seen'] = os.listdir('/data')");
   spec.mounts = {{source, "/data", false}};
   spec.mount_roots = {shared.path()};
-  EXPECT_EQ(run(swapping, spec).told, R"({"seen": []})");
+  EXPECT_EQ(outcome_of(swapping, spec).told, R"({"seen": []})");
   write_text(shared.path() + "/now", "");
-  auto out = run(swapping, spec);
+  auto out = outcome_of(swapping, spec);
   EXPECT_EQ(out.exit.reason, "sandbox_refused") << out.exit.message;
   EXPECT_EQ(out.told, "");
 }
@@ -305,13 +306,13 @@ TEST_F(sandbox, artifacts_through_links) {
 TEST_F(sandbox, bubblewrap_is_missing) {
   process_host bare{{.data_dir = data.path(), .bubblewrap = "/nonexistent/bwrap"}};
   EXPECT_FALSE(bare.probed().missing.empty());
-  auto refused = run(bare, python("told['ran'] = True"));
+  auto refused = outcome_of(bare, python("told['ran'] = True"));
   EXPECT_EQ(refused.exit.reason, "sandbox_unavailable") << refused.exit.message;
   EXPECT_TRUE(refused.told.empty());
   auto spec = python("import ctypes\nc = ctypes.CDLL(None, use_errno=True)\n"
                      "told['unshare'] = (c.unshare(0x10000000), ctypes.get_errno())");
   spec.sandbox = sandbox_mode::best_effort;
-  auto out = run(bare, spec);
+  auto out = outcome_of(bare, spec);
   EXPECT_EQ(out.told, R"({"unshare": [-1, 1]})");
   EXPECT_TRUE(has(out.heard.layers, "seccomp"));
   EXPECT_FALSE(has(out.heard.layers, "namespaces"));
@@ -323,7 +324,7 @@ TEST_F(sandbox, bubblewrap_is_broken) {
   write_text(fake, "#!/bin/sh\necho 'bwrap: No permissions to create new namespace' >&2\nexit 1\n");
   ::chmod(fake.c_str(), 0755);
   process_host broken{{.data_dir = data.path(), .bubblewrap = fake}};
-  auto out = run(broken, python("pass"));
+  auto out = outcome_of(broken, python("pass"));
   EXPECT_EQ(out.exit.reason, "sandbox_unavailable");
   EXPECT_TRUE(mentions(out.exit.message, "namespace"));
 }
@@ -333,12 +334,12 @@ TEST_F(sandbox, limits_without_control_groups) {
   process_host plain{{.data_dir = data.path(), .use_cgroups = false}};
   auto memory = python("b = bytearray(b'x') * (400 << 20)\ntold['got'] = len(b)");
   memory.resources.memory_mb = 128;
-  auto small = run(plain, memory);
+  auto small = outcome_of(plain, memory);
   EXPECT_EQ(small.told, R"({"error": "MemoryError"})");
   EXPECT_TRUE(has(small.heard.layers, "rlimit:data"));
   auto many = rude(data.path(), {"ready", "forks=300", "hang"});
   many.resources.processes = 20;
-  auto out = run(plain, many);
+  auto out = outcome_of(plain, many);
   if (::geteuid() == 0) {
     EXPECT_EQ(out.exit.reason, "process_limit");
     EXPECT_TRUE(has(out.heard.layers, "poll:processes"));
@@ -361,7 +362,7 @@ TEST_F(sandbox, server_without_privileges) {
     if (::setgroups(0, nullptr) != 0 || ::setgid(somebody) != 0 || ::setuid(somebody) != 0)
       return 2;
     process_host own{{.data_dir = theirs.path()}};
-    auto out = run(own, spec);
+    auto out = outcome_of(own, spec);
     auto got = out.told.empty() ? -1 : std::stoi(out.told.substr(out.told.find(':') + 1));
     if (got < 10 || got >= 20 || !has(out.heard.layers, "namespaces")
         || !has(out.heard.layers, "seccomp")) {
@@ -436,3 +437,5 @@ TEST_F(sandbox, spawn_to_ready) {
   std::sort(ms.begin(), ms.end());
   std::printf("spawn to ready: p50 %.1f ms, worst %.1f ms\n", ms[ms.size() / 2], ms.back());
 }
+
+} // namespace runledger::harness

@@ -5,7 +5,7 @@
 
 #include <gtest/gtest.h>
 
-namespace runledger {
+namespace runledger::agent {
 
 namespace {
 
@@ -124,4 +124,4 @@ TEST(CodecProperties, DamageIsNoticed) {
 
 } // namespace
 
-} // namespace runledger
+} // namespace runledger::agent

@@ -15,7 +15,7 @@
 #include <fstream>
 #include <set>
 
-namespace runledger::test {
+namespace runledger::test::bundles {
 
 namespace {
 
@@ -523,4 +523,4 @@ TEST(bundle_mutations, no_cut_of_a_bundle_is_a_bundle) {
 
 } // namespace
 
-} // namespace runledger::test
+} // namespace runledger::test::bundles

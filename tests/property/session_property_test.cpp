@@ -4,7 +4,7 @@
 
 #include <gtest/gtest.h>
 
-namespace runledger {
+namespace runledger::session {
 
 namespace {
 
@@ -160,4 +160,4 @@ TEST(SessionProperties, AllShortHistoriesFit) {
 
 } // namespace
 
-} // namespace runledger
+} // namespace runledger::session

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "actors/harness/process_host.hpp"
+#include "tests/support/eventually.hpp"
 #include "tests/support/temp_folder.hpp"
 
 #include <chrono>
@@ -116,18 +117,6 @@ inline harness::process_spec rude(const std::string& data, std::vector<std::stri
   spec.session = "sess_1";
   spec.attempt = 1;
   return spec;
-}
-
-/// Waits for a condition outside a sink.
-template <class Condition>
-bool eventually(Condition condition) {
-  auto until = std::chrono::steady_clock::now() + patience;
-  while (!condition()) {
-    if (std::chrono::steady_clock::now() > until)
-      return false;
-    ::usleep(2000);
-  }
-  return true;
 }
 
 } // namespace runledger::test

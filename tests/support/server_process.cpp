@@ -59,10 +59,6 @@ struct start_plan {
 
 } // namespace
 
-void pause_between_polls() {
-  std::this_thread::sleep_for(std::chrono::milliseconds{2});
-}
-
 std::string read_whole_file(const std::string& path) {
   std::ifstream file{path, std::ios::binary};
   return {std::istreambuf_iterator<char>{file}, {}};

@@ -1,5 +1,7 @@
 #pragma once
 
+#include "tests/support/eventually.hpp"
+
 #include <sys/types.h>
 
 #include <chrono>
@@ -88,24 +90,6 @@ private:
   bool was_ready_ = false; // Once: from then on there are views.
   bool compare_views_ = true;
 };
-
-/// Polls `condition` until it holds or the time is up; whether it held.
-template <class Condition>
-bool eventually(Condition&& condition,
-                std::chrono::milliseconds at_most = std::chrono::seconds{30});
-
-void pause_between_polls();
-
-template <class Condition>
-bool eventually(Condition&& condition, std::chrono::milliseconds at_most) {
-  const auto until = std::chrono::steady_clock::now() + at_most;
-  while (!condition()) {
-    if (std::chrono::steady_clock::now() >= until)
-      return false;
-    pause_between_polls();
-  }
-  return true;
-}
 
 /// The whole file; empty where it cannot be read.
 std::string read_whole_file(const std::string& path);

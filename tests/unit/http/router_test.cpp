@@ -10,7 +10,7 @@
 namespace runledger::http {
 namespace {
 
-void nothing(route_context&, const request&, reply) {}
+void no_handler(route_context&, const request&, reply) {}
 
 bool is_refused(std::vector<route> table) {
   try {
@@ -22,13 +22,13 @@ bool is_refused(std::vector<route> table) {
 }
 
 TEST(Router, RefusesWrongTables) {
-  EXPECT_FALSE(is_refused({{verb::get, "/a/{b}", nothing}, {verb::post, "/a/{b}", nothing}}));
-  EXPECT_TRUE(is_refused({{verb::get, "/a/{b}", nothing}, {verb::get, "/a/{c}", nothing}}));
-  EXPECT_TRUE(is_refused({{verb::get, "/a", nothing}, {verb::get, "/a", nothing}}));
-  EXPECT_TRUE(is_refused({{verb::get, "", nothing}}));
-  EXPECT_TRUE(is_refused({{verb::get, "a", nothing}}));
+  EXPECT_FALSE(is_refused({{verb::get, "/a/{b}", no_handler}, {verb::post, "/a/{b}", no_handler}}));
+  EXPECT_TRUE(is_refused({{verb::get, "/a/{b}", no_handler}, {verb::get, "/a/{c}", no_handler}}));
+  EXPECT_TRUE(is_refused({{verb::get, "/a", no_handler}, {verb::get, "/a", no_handler}}));
+  EXPECT_TRUE(is_refused({{verb::get, "", no_handler}}));
+  EXPECT_TRUE(is_refused({{verb::get, "a", no_handler}}));
   EXPECT_TRUE(is_refused({{verb::get, "/a", nullptr}}));
-  EXPECT_TRUE(is_refused({{verb::get, "/{a}/{b}/{c}/{d}/{e}/{f}/{g}/{h}/{i}", nothing}}));
+  EXPECT_TRUE(is_refused({{verb::get, "/{a}/{b}/{c}/{d}/{e}/{f}/{g}/{h}/{i}", no_handler}}));
 }
 
 TEST(Router, NamesTheMethodsOfAPath) {
