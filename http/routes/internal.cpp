@@ -15,8 +15,10 @@ namespace {
 
 constexpr std::string_view no_websocket = "This endpoint is a WebSocket.";
 
+/// From when there are actors, although nobody else is served yet: the first workspace and its key
+/// may be made by two nodes together, each of which waits for that.
 bool is_up(const route_context& c) {
-  return c.at.load() != stage::starting && c.actors != nullptr;
+  return c.actors != nullptr;
 }
 
 } // namespace

@@ -166,6 +166,18 @@ TEST_F(on_real_kafka, who_slept_accepts_no_revoked_key) {
   EXPECT_TRUE(nodes.settles()) << nodes.why();
 }
 
+// Goal: nodes that come into the group at once begin to serve, although the first workspace's name
+// is one node's and the workspace another's, and none of them serves before it has a key.
+TEST_F(on_own_kafka, nodes_that_come_at_once_make_the_first_key_together) {
+  kafka_cluster cluster{{1, {"group.initial.rebalance.delay.ms=3000"}}};
+  ASSERT_TRUE(cluster.start()) << cluster.why();
+  kafka_nodes_options options;
+  options.brokers = cluster.address();
+  kafka_nodes nodes{3, options};
+  ASSERT_TRUE(nodes.start()) << nodes.why();
+  EXPECT_TRUE(nodes.settles()) << nodes.why();
+}
+
 // Goal: without brokers a node says so: reads go on with what it knows, writes are refused, nobody
 // hears from it that its keys are up to date; and asked to end it ends, within its time.
 TEST_F(on_own_kafka, a_node_ends_in_time_without_brokers) {

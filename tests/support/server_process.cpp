@@ -140,7 +140,9 @@ bool server_process::await_ready(std::chrono::milliseconds at_most) {
   bool ready = false;
   eventually(
       [&] {
-        ready = client.get("/readyz").status == 200;
+        const auto said = client.get("/readyz");
+        ready = said.status == 200;
+        not_ready_ = ready ? "" : said.body;
         return ready || !running();
       },
       std::chrono::duration_cast<std::chrono::milliseconds>(until
@@ -207,6 +209,8 @@ std::string server_process::why() {
   std::string out = running() ? "it runs" : "it ended";
   if (end_)
     out += " with code " + std::to_string(end_->code) + ", signal " + std::to_string(end_->signal);
+  if (!not_ready_.empty())
+    out += "; /readyz said " + not_ready_;
   return out + "; it printed:\n" + printed_now();
 }
 

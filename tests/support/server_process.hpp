@@ -83,6 +83,7 @@ private:
   server_options options_;
   std::string output_path_; // Beside the data folder, not in it.
   std::size_t printed_before_ = 0;
+  std::string not_ready_; // What /readyz said last instead of yes.
   pid_t pid_ = -1;
   std::uint16_t port_ = 0;
   std::optional<process_end> end_;
