@@ -96,8 +96,8 @@ private:
   }
 
   std::string id_for(const request_context& c, std::string_view route,
-                     std::string_view prefix = {}) const {
-    return choose_ulid(*services_, c, route, prefix);
+                     std::string_view prefix = {}) {
+    return choose_ulid(*services_, turn_, c, route, prefix);
   }
 
   /// False: answered. A keyed request is looked up even where nothing new is taken.
@@ -672,6 +672,7 @@ private:
   entity_host<audit_actor, audit_mail> audits_;
   entity_host<slot_actor, slot_mail> slots_; // Of other processes.
   entity_host<queue_actor, queue_message> queues_;
+  partition_turn turn_;
   bool current_ = false; // The request at hand has waited for what others have written.
   queue_places places_;
   agent_names agent_names_;

@@ -301,6 +301,8 @@ class Cluster:
             "transaction.state.log.num.partitions=4",
             # Quick to notice, and quick to take back a broker that was killed.
             "broker.session.timeout.ms=3000", "broker.heartbeat.interval.ms=500",
+            # Half of the heap by default, for compacted topics, of which there is one small one.
+            "log.cleaner.dedupe.buffer.size=8388608",
             "group.initial.rebalance.delay.ms=0", "group.min.session.timeout.ms=500",
             *self.plan["properties"]]
         return "\n".join(lines) + "\n"
