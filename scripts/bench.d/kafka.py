@@ -58,7 +58,7 @@ def kafka_ack(b):
     """POST of runs that wait, as in the group `ack`."""
     with KafkaServer(b, "kafka-ack", "--runs.max-queued", "100000000") as s:
         (s.gate / "closed").touch()
-        s.create_agent("held", ["/bin/sh", "-c", server.HELD])
+        s.create_agent("held", ["/bin/sh", "-c", server.HELD], runs_at_a_time=1)
         s.post_runs("held", 1, seconds=1)
         one = s.post_runs("held", 1, seconds=b.size.seconds)
         b.add("kafka.ack1.p50", one["p50_us"] / 1000)
@@ -70,6 +70,7 @@ def kafka_ack(b):
         b.add("kafka.ack.p99", many["p99_us"] / 1000)
         host.wait_until("every acknowledged run is in the replica", lambda: s.count(
             "session.turn_accepted") >= one["requests"] + many["requests"], 10)
+        b.add("kafka.ack1.starts.p50", s.acknowledged_while_runs_start())
 
 
 def kafka_runs(b):

@@ -38,10 +38,10 @@ def limits(b):
 
 
 def ack(b):
-    """POST of runs that wait: their agent's harness is up and takes them, but executes nothing."""
+    """POST of runs that wait: their agent's harness is up, has one run, and executes nothing."""
     with Server(b.new_folder("ack"), *QUEUE_OF_ANY_LENGTH) as s:
         (s.gate / "closed").touch()
-        s.create_agent("held", ["/bin/sh", "-c", HELD])
+        s.create_agent("held", ["/bin/sh", "-c", HELD], runs_at_a_time=1)
         s.post_runs("held", 1, seconds=1)
         one = s.post_runs("held", 1, seconds=b.size.seconds)
         b.add("ack1.p50", one["p50_us"] / 1000)
@@ -50,6 +50,7 @@ def ack(b):
         b.add("ack.rate", many["rate"])
         b.add("ack.p50", many["p50_us"] / 1000)
         b.add("ack.p99", many["p99_us"] / 1000)
+        b.add("ack1.starts.p50", s.acknowledged_while_runs_start())
         s.kill()
         if s.count("session.turn_accepted") < one["requests"] + many["requests"]:
             raise host.Failure("an acknowledged run is not in the ledger")

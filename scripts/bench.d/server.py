@@ -143,6 +143,11 @@ class Server:
         return wrk(f"{self.url}/api/v1/agents/{slug}/runs", script, connections, key=self.key,
                    body=json.dumps({"prompt": str(steps)}), prefer=prefer, **how)
 
+    def acknowledged_while_runs_start(self):
+        """The p50 of acknowledgements at one connection, in ms, while each run is given to a harness."""
+        self.create_agent("taken", ["/bin/sh", "-c", HELD])
+        return self.post_runs("taken", 1, seconds=3)["p50_us"] / 1000
+
     def wait_for_work(self, patience=300):
         """Until every accepted run has ended."""
         def idle():
