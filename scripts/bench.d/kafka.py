@@ -11,6 +11,7 @@ import host
 import server
 
 PREFIXES = iter(range(1, 1_000_000))
+FOLLOWED = 4 * 12  # Partitions that every node reads: four topics of 12.
 
 
 def broker(b):
@@ -23,6 +24,7 @@ def broker(b):
             raise host.Failure(f"no broker: {done.stderr.strip()}")
         b.broker = done.stdout.strip()
         host.at_end(lambda: subprocess.run([str(call[0]), "stop", "--data", str(call[3])]))
+        trips(b, FOLLOWED, 5)  # Java compiles what it runs often.
     return b.broker
 
 
@@ -44,14 +46,23 @@ def numbers(pattern, text):
     return [float(x) for x in found.groups()]
 
 
+def trips(b, partitions, seconds=None):
+    """What the broker says of produce and consume, with a consumer of so many partitions."""
+    return host.output_of([host.PROGRAMS / "broker_bench", "trips", broker(b), f"trips{next(PREFIXES)}",
+                           seconds or max(b.size.seconds / 2, 1), partitions])
+
+
 def kafka_limits(b):
-    """What the broker can do alone."""
-    text = host.output_of([host.PROGRAMS / "broker_bench", "trips", broker(b),
-                           f"trips{next(PREFIXES)}", max(b.size.seconds / 2, 1)])
-    one = numbers(r"one at a time: p50 ([\d.]+) ms p99 ([\d.]+) ms", text)
+    """What the broker can do alone: with one partition, and with as many as a node follows."""
+    text = trips(b, 1)
+    one_at_a_time = r"one at a time: p50 ([\d.]+) ms p99 ([\d.]+) ms"
+    one = numbers(one_at_a_time, text)
     b.add("trip.p50", one[0])
     b.add("trip.p99", one[1])
     b.add("trip.rate", numbers(r"64 at a time: (\d+) records/s", text)[0])
+    followed = numbers(one_at_a_time, trips(b, FOLLOWED))
+    b.add("followed.p50", followed[0])
+    b.add("followed.p99", followed[1])
 
 
 def kafka_ack(b):

@@ -29,6 +29,8 @@ LIMITS = {
     "bare.rate": ("bare Beast, 64 connections", "/s"),
     "trip.p50": ("broker alone, produce and consume, 1 at a time, p50", "ms"),
     "trip.p99": ("broker alone, produce and consume, 1 at a time, p99", "ms"),
+    "followed.p50": ("broker alone, produce and consume with a consumer of 48 partitions, 1 at a time, p50", "ms"),
+    "followed.p99": ("broker alone, produce and consume with a consumer of 48 partitions, 1 at a time, p99", "ms"),
     "trip.rate": ("broker alone, produce and consume, 64 at a time", "events/s"),
 }
 # Shown in the column `limit` without being one of the machine's.
@@ -113,6 +115,8 @@ def rows(size):
         Row("kafka.ack.p99", "kafka", "the same, p99", "ms", limit="trip.p99"),
         Row("kafka.ack1.p50", "kafka", "Kafka, run acknowledged, 1 connection: p50", "ms",
             most_of_limit=3, limit="trip.p50"),
+        Row("kafka.ack1.p50", "kafka", "the same beside a consumer of what a node follows", "ms",
+            most_of_limit=3, limit="followed.p50"),
         Row("kafka.ack1.p99", "kafka", "the same: p99", "ms", limit="trip.p99"),
         Row("kafka.ack1.starts.p50", "kafka",
             "Kafka, run acknowledged, 1 connection, while each is given to its harness: p50", "ms", limit="trip.p50"),
@@ -243,7 +247,8 @@ HOW = """## How
   start of the process; steps and ends as their events tell, `ready` by `GET /readyz`.
 - *Kafka*: one broker by `scripts/kafka` on the same cores, topics of 12 partitions. *Broker alone* is
   `tests/bench/broker_bench.cpp`: records of an event's size with the ledger's client settings, from the producer's
-  call until the consumer has them. The age of an event is the time from its `time` until that program, as a consumer
+  call until the consumer has them, with one partition and with as many as a node of this ledger reads, since a broker
+  looks at all of them for each answer to a consumer. The age of an event is the time from its `time` until that program, as a consumer
   of the topic, has it, while the whole runs are measured.
 - *Burst*: starts without `Prefer`, one at a time from each connection. Completions are counted in the ledger
   between the first acceptance and the last, and until the last run has ended.""".splitlines()

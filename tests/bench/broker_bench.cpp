@@ -1,7 +1,8 @@
 // Measures a Kafka broker with the ledger's client settings and nothing else of the ledger:
-//   broker_bench trips BROKERS TOPIC SECONDS
+//   broker_bench trips BROKERS TOPIC SECONDS [PARTITIONS = 1]
 //     records of an event's size, from the producer's call until the consumer has them: one at a
-//     time, then 64 at a time. TOPIC is made, with one partition.
+//     time, then 64 at a time. TOPIC is made with so many partitions. The consumer follows all of
+//     them, as a node does; 64 records in a row go to one, as the ledger's new streams do.
 //   broker_bench watch BROKERS TOPIC SECONDS
 //     follows a topic of the ledger from its end on; how old its events are when they come.
 
@@ -52,16 +53,20 @@ double ms_between(steady::time_point from, steady::time_point to) {
   return std::chrono::duration<double, std::milli>(to - from).count();
 }
 
-/// A producer and a consumer of one partition.
+/// A producer and a consumer of a topic.
 class loop {
 public:
-  loop(const std::string& brokers, const std::string& topic) : where_{topic, 0} {
+  loop(const std::string& brokers, const std::string& topic, int partitions) {
+    for (int p = 0; p < partitions; ++p)
+      partitions_.push_back({topic, p});
     writer_ = need(kafka::producer::open(
         {brokers}, [](void*, bool, const kafka::error& why) { fail(why.message); }));
     reader_ = need(kafka::consumer::open({brokers}));
-    const auto end = need(reader_->ends({where_}, milliseconds{10'000}))[0];
-    if (!reader_->assign({{where_, end}}))
-      fail("the partition cannot be read");
+    std::vector<kafka::consumer::place> places;
+    for (const auto& one : partitions_)
+      places.push_back({one, 0});
+    if (!reader_->assign(places))
+      fail("the topic cannot be read");
     writer_->prepare({topic}, milliseconds{10'000});
   }
 
@@ -76,7 +81,8 @@ public:
     while (out.ms.size() < sent.size() || steady::now() < until) {
       while (sent.size() - out.ms.size() < outstanding && steady::now() < until) {
         sent.push_back(steady::now());
-        if (!writer_->send(where_, record, nullptr))
+        const auto& where = partitions_[sent_++ / in_a_row % partitions_.size()];
+        if (!writer_->send(where, record, nullptr))
           fail("the producer takes no record");
       }
       const auto got = reader_->poll(milliseconds{5000});
@@ -89,16 +95,19 @@ public:
   }
 
 private:
-  kafka::raw_partition where_;
+  static constexpr std::size_t in_a_row = 64;
+  std::vector<kafka::raw_partition> partitions_;
+  std::size_t sent_ = 0;
   kafka::record_writer codec_;
   std::unique_ptr<kafka::producer> writer_;
   std::unique_ptr<kafka::consumer> reader_;
 };
 
-void measure_trips(const std::string& brokers, const std::string& topic, double seconds) {
-  if (const auto why = test::create_kafka_topic(brokers, topic, 1); !why.empty())
+void measure_trips(const std::string& brokers, const std::string& topic, double seconds,
+                   int partitions) {
+  if (const auto why = test::create_kafka_topic(brokers, topic, partitions); !why.empty())
     fail(topic + ": " + why);
-  loop both{brokers, topic};
+  loop both{brokers, topic, partitions};
   both.run(1, 0.5); // What is cold.
   auto one = both.run(1, seconds);
   std::printf("one at a time: p50 %.4f ms p99 %.4f ms\n", one.at(0.5), one.at(0.99));
@@ -142,11 +151,17 @@ void watch(const std::string& brokers, const std::string& topic, double seconds)
 } // namespace
 
 int main(int argc, char** argv) {
-  const std::string verb = argc == 5 ? argv[1] : "";
-  if (verb != "trips" && verb != "watch") {
-    std::fprintf(stderr, "usage: broker_bench trips|watch BROKERS TOPIC SECONDS\n");
+  const std::string verb = argc == 5 || argc == 6 ? argv[1] : "";
+  const int partitions = argc == 6 ? std::atoi(argv[5]) : 1;
+  if ((verb != "trips" && (verb != "watch" || argc == 6)) || partitions < 1) {
+    std::fprintf(stderr, "usage: broker_bench trips BROKERS TOPIC SECONDS [PARTITIONS]\n"
+                         "       broker_bench watch BROKERS TOPIC SECONDS\n");
     return 2;
   }
   std::signal(SIGINT, [](int) { interrupted = 1; });
-  (verb == "trips" ? measure_trips : watch)(argv[2], argv[3], std::atof(argv[4]));
+  const double seconds = std::atof(argv[4]);
+  if (verb == "trips")
+    measure_trips(argv[2], argv[3], seconds, partitions);
+  else
+    watch(argv[2], argv[3], seconds);
 }
