@@ -672,7 +672,7 @@ private:
   entity_host<audit_actor, audit_mail> audits_;
   entity_host<slot_actor, slot_mail> slots_; // Of other processes.
   entity_host<queue_actor, queue_message> queues_;
-  partition_turn turn_;
+  partition_turn turn_{services_->settings.streams_in_a_row};
   bool current_ = false; // The request at hand has waited for what others have written.
   queue_places places_;
   agent_names agent_names_;

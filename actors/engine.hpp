@@ -222,6 +222,7 @@ struct engine_settings {
   tree_head_settings heads;
   /// Flat numbers of the partitions that are taken at the start; nothing: all.
   std::optional<std::vector<std::uint32_t>> partitions;
+  int streams_in_a_row = 64; ///< New ones go to one partition, then as many to the next.
   /// Files are copied in a thread of their own; false: with the other actors, for the simulation.
   bool importer_thread = true;
 };

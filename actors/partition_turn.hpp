@@ -9,7 +9,7 @@ namespace runledger {
 /// it as much each time (Kafka's sticky partitioner, KIP-480). Actors' thread only.
 class partition_turn {
 public:
-  static constexpr int streams_in_a_row = 64;
+  explicit partition_turn(int streams_in_a_row) : streams_in_a_row_(streams_in_a_row) {}
 
   /// Whether a new stream may live in this partition, which is held.
   bool suits(const owned_partitions& mine, std::uint32_t partition) {
@@ -21,7 +21,7 @@ public:
 
   /// A stream was made in a partition.
   void count(const owned_partitions& mine, std::uint32_t partition) {
-    if (!is_held_beside(mine, partition) || ++in_a_row_ < streams_in_a_row)
+    if (!is_held_beside(mine, partition) || ++in_a_row_ < streams_in_a_row_)
       return;
     in_a_row_ = 0;
     do
@@ -38,6 +38,7 @@ private:
     return mine.holds(turn_) && mine.names()[turn_].topic == mine.names()[partition].topic;
   }
 
+  int streams_in_a_row_;
   std::uint32_t turn_ = 0;
   int in_a_row_ = 0;
 };

@@ -40,6 +40,7 @@ world::world(std::uint64_t seed, const std::vector<topic_size>& topics)
     : disk(topics), seed_(seed) {
   settings.data_dir = folder_.path();
   settings.importer_thread = false;
+  settings.streams_in_a_row = 1; // Every partition is at work.
   settings.heads.key = ed25519::private_key::from_seed(sha256("node-1"));
   settings.heads.events = 25;
   settings.heads.interval_ms = 5000;

@@ -12,6 +12,8 @@ namespace runledger {
 
 namespace {
 
+constexpr int streams_in_a_row = 64;
+
 /// The partitions of two topics, `runs` first.
 struct held_partitions {
   held_partitions(std::uint32_t of_runs, const std::set<std::uint32_t>& held)
@@ -35,7 +37,7 @@ struct held_partitions {
 
   std::vector<topic_partition> names;
   owned_partitions mine;
-  partition_turn turn;
+  partition_turn turn{streams_in_a_row};
   std::uint32_t at = 0;
 };
 
@@ -45,7 +47,7 @@ TEST(partition_turn, goes_round_what_is_held) {
   held_partitions here{12, {1, 2, 5, 11, 12, 13}};
   std::vector<std::uint32_t> order;
   std::map<std::uint32_t, int> streams;
-  for (int i = 0; i < 3 * 4 * partition_turn::streams_in_a_row; ++i) {
+  for (int i = 0; i < 3 * 4 * streams_in_a_row; ++i) {
     const auto p = here.next();
     if (order.empty() || order.back() != p)
       order.push_back(p);
@@ -53,7 +55,7 @@ TEST(partition_turn, goes_round_what_is_held) {
   }
   EXPECT_EQ(order.size(), 12u) << "each is written to in a row";
   for (auto p : {1U, 2U, 5U, 11U})
-    EXPECT_EQ(streams[p], 3 * partition_turn::streams_in_a_row) << p;
+    EXPECT_EQ(streams[p], 3 * streams_in_a_row) << p;
 }
 
 TEST(partition_turn, leaves_what_was_given_up) {
