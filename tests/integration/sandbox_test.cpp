@@ -49,7 +49,7 @@ outcome outcome_of(harness_host& host, process_spec spec) {
 /// A real sandbox for each test.
 class sandbox : public testing::Test {
 protected:
-  process_spec python(const std::string& code, const std::string& run = "run_1") {
+  process_spec python(const std::string& code, const std::string& run = rude_run) {
     return rude(data.path(), {"ready", "python=" + code}, run);
   }
   /// What the code tells, in the sandbox with all its layers.
@@ -117,7 +117,7 @@ TEST_F(sandbox, files_of_the_host) {
                            "/dev/new", "/etc/new", "/etc/passwd"})
     EXPECT_TRUE(mentions(opening(path, "a"), "Error")) << path;
   EXPECT_EQ(opening("new", "w"), R"({"opened": true})");
-  EXPECT_TRUE(std::filesystem::exists(data.path() + "/folders/run_1/new"));
+  EXPECT_TRUE(std::filesystem::exists(data.path() + "/folders/" + rude_run + "/new"));
 }
 
 // Goal: /tmp and /dev/shm are private and bounded.
@@ -293,9 +293,12 @@ TEST_F(sandbox, artifacts_through_links) {
   told("os.symlink('/etc/passwd', 'link'); os.symlink('/etc', 'folder'); os.mkfifo('fifo'); "
        "os.mkdir('sub')\n"
        "open('sub/fine', 'w').write('x')");
-  auto folder = data.path() + "/folders/run_1";
-  for (const char* path :
-       {"link", "folder/passwd", "fifo", "sub", "../run_1/sub/fine", "/etc/passwd", "nothing"})
+  auto folder = data.path() + "/folders/" + rude_run;
+  const auto outside = "../" + rude_run + "/sub/fine";
+  for (const std::string_view path :
+       {std::string_view{"link"}, std::string_view{"folder/passwd"}, std::string_view{"fifo"},
+        std::string_view{"sub"}, std::string_view{outside}, std::string_view{"/etc/passwd"},
+        std::string_view{"nothing"}})
     EXPECT_FALSE(take_artifact(folder, path, 1 << 20)) << path;
   EXPECT_TRUE(take_artifact(folder, "sub/fine", 1 << 20));
   EXPECT_TRUE(take_artifact(folder, folder + "/sub/fine", 1 << 20));

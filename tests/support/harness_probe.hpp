@@ -104,9 +104,12 @@ inline void write_text(const std::string& path, const std::string& text) {
   std::ofstream{path, std::ios::binary} << text;
 }
 
+/// Nobody else's on this machine: without a namespace and a group a harness is known by it.
+inline const std::string rude_run = "run_" + std::to_string(::getpid());
+
 /// A single-run process that does what the rude harness is told, in a work folder below `data`.
 inline harness::process_spec rude(const std::string& data, std::vector<std::string> arguments,
-                                  const std::string& run = "run_1") {
+                                  const std::string& run = rude_run) {
   harness::process_spec spec;
   spec.command = {"python3", "-S", "/agent/rude_harness.py"};
   spec.command.insert(spec.command.end(), arguments.begin(), arguments.end());

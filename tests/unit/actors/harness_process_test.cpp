@@ -67,10 +67,10 @@ TEST_P(harness_process, well_behaved_run) {
   auto sink = start({"ready=1", "await=run.start", R"(line={"type":"step.start","key":"a"})",
                      "await=step.go", R"(line={"type":"step.done","key":"a","output":1})",
                      R"(line={"type":"result","output":2})"});
-  host.open_run(process, "run_1", 60'000, "");
+  host.open_run(process, rude_run, 60'000, "");
   host.write(process, hello_line("test") + "{\"type\":\"run.start\"}\n");
   ASSERT_TRUE(sink->wait_frames(1));
-  host.write(process, step_go_line("run_1", "a", 1));
+  host.write(process, step_go_line(rude_run, "a", 1));
   auto end = exit_of(sink);
   auto heard = sink->now();
   EXPECT_EQ(heard.ready_runs, 1);
@@ -79,7 +79,7 @@ TEST_P(harness_process, well_behaved_run) {
   EXPECT_EQ(heard.frames[1].type, frame_type::step_done);
   EXPECT_EQ(heard.frames[2].type, frame_type::result);
   for (const auto& f : heard.frames)
-    EXPECT_EQ(f.run, "run_1"); // It left `run` out.
+    EXPECT_EQ(f.run, rude_run); // It left `run` out.
   EXPECT_EQ(end.reason, "exited") << end.message;
   EXPECT_EQ(end.code, 0);
   EXPECT_GT(end.max_rss_kb, 0);
@@ -185,9 +185,9 @@ told = None
 for line in sys.stdin:
     if 'go on' in line: break
 for n in range(1000):
-    os.write(1, b'{"type":"step.start","run":"run_1","key":"%d"}\n' % n)
+    os.write(1, b'{"type":"step.start","key":"%d"}\n' % n)
     sys.stdin.readline()
-    os.write(1, b'{"type":"step.done","run":"run_1","key":"%d","output":0}\n' % n))";
+    os.write(1, b'{"type":"step.done","key":"%d","output":0}\n' % n))";
 
 // Goal: who waits for the answer to each step floods nobody, however fast server and agent are, in
 // a process of its own and in a pool.
@@ -203,7 +203,7 @@ TEST_P(harness_process, quick_steps_are_no_flood) {
     sink->host = &host;
     process = host.start(std::move(spec), sink);
     sink->process = process;
-    host.open_run(process, "run_1", 0, "");
+    host.open_run(process, rude_run, 0, "");
     host.write(process, "go on\n");
     EXPECT_TRUE(sink->wait([](const auto& h) { return h.frames.size() == 2'000 || h.exit; }));
     EXPECT_TRUE(sink->now().errors.empty()) << sink->now().errors[0].text();
@@ -254,9 +254,9 @@ TEST_P(harness_process, hangs_before_ready) {
 // Goal: silence after `ready` is told once and leaves the decision to the caller.
 TEST_P(harness_process, hangs_after_ready) {
   auto sink = start({"ready", "hang"});
-  host.open_run(process, "run_1", 150, "");
+  host.open_run(process, rude_run, 150, "");
   ASSERT_TRUE(sink->wait([](const auto& h) { return !h.lost.empty(); }));
-  EXPECT_EQ(sink->now().lost.at(0), "run_1");
+  EXPECT_EQ(sink->now().lost.at(0), rude_run);
   EXPECT_FALSE(sink->now().exit);
   host.kill(process);
   EXPECT_EQ(exit_of(sink).reason, "stopped");
@@ -269,7 +269,7 @@ TEST_P(harness_process, heartbeats_count) {
       start({"ready",
              "python=import sys\nfor i in range(40):\n print('{}', flush=True); time.sleep(0.025)",
              "hang"});
-  host.open_run(process, "run_1", 500, "");
+  host.open_run(process, rude_run, 500, "");
   ASSERT_TRUE(sink->wait_frames(1)); // Told after a second of heartbeats.
   EXPECT_TRUE(sink->now().lost.empty());
   EXPECT_TRUE(sink->wait([](const auto& h) { return !h.lost.empty(); }));
@@ -360,7 +360,7 @@ TEST_P(harness_process, raw_log) {
   auto a = data.path() + "/logs/a.log";
   auto b = data.path() + "/logs/b.log";
   auto sink = start({"await=go", "ready", "stderr=words", "exit=0"});
-  host.open_run(process, "run_1", 0, a);
+  host.open_run(process, rude_run, 0, a);
   host.open_run(process, "run_2", 0, b);
   host.write(process, "go\n");
   exit_of(sink);
@@ -373,7 +373,7 @@ TEST_P(harness_process, raw_log_of_the_start) {
   auto log = data.path() + "/logs/a.log";
   auto sink = start({"stderr=early", "ready", "await=go", "stderr=late", "exit=0"});
   ASSERT_TRUE(sink->wait([](const auto& h) { return h.ready_runs.has_value(); }));
-  host.open_run(process, "run_1", 0, log);
+  host.open_run(process, rude_run, 0, log);
   host.write(process, "go\n");
   exit_of(sink);
   EXPECT_EQ(read_text(log), "early\nlate\n");
@@ -384,9 +384,9 @@ TEST_P(harness_process, raw_log_of_the_end) {
   auto log = data.path() + "/logs/a.log";
   auto sink = start({"ready", "stderr=before", R"(line={"type":"result","output":1})", "await=go",
                      "stderr=after", "exit=0"});
-  host.open_run(process, "run_1", 0, log);
+  host.open_run(process, rude_run, 0, log);
   ASSERT_TRUE(sink->wait_frames(1));
-  host.close_run(process, "run_1");
+  host.close_run(process, rude_run);
   host.write(process, "go\n");
   exit_of(sink);
   EXPECT_EQ(read_text(log), "before\nafter\n");
@@ -400,7 +400,7 @@ TEST_P(harness_process, raw_log_is_cut) {
   auto sink = std::make_shared<recording_sink>();
   auto log = data.path() + "/logs/c.log";
   auto other = small.start(spec, sink);
-  small.open_run(other, "run_1", 0, log);
+  small.open_run(other, rude_run, 0, log);
   exit_of(sink);
   auto text = read_text(log);
   EXPECT_TRUE(text.starts_with(std::string(60, 'x') + "\n"));
@@ -423,8 +423,8 @@ TEST_P(harness_process, environment_is_exact) {
     if (at != std::string::npos)
       payload.erase(at, entry.size());
   };
-  auto work = data.path() + "/folders/run_1";
-  expect("RUNLEDGER_RUN_ID", "run_1");
+  auto work = data.path() + "/folders/" + rude_run;
+  expect("RUNLEDGER_RUN_ID", rude_run);
   expect("RUNLEDGER_SESSION_ID", "sess_1");
   expect("RUNLEDGER_ATTEMPT", "1");
   expect("RUNLEDGER_WORKDIR", work);
