@@ -180,14 +180,15 @@ struct answering_sink : recording_sink {
 };
 
 /// Steps one after the other, each as soon as the one before is done.
-constexpr const char* quick_steps = R"(python=import sys
+const std::string quick_steps = R"(python=import sys
 told = None
+run = b')" + rude_run + R"('
 for line in sys.stdin:
     if 'go on' in line: break
 for n in range(1000):
-    os.write(1, b'{"type":"step.start","key":"%d"}\n' % n)
+    os.write(1, b'{"type":"step.start","run":"%s","key":"%d"}\n' % (run, n))
     sys.stdin.readline()
-    os.write(1, b'{"type":"step.done","key":"%d","output":0}\n' % n))";
+    os.write(1, b'{"type":"step.done","run":"%s","key":"%d","output":0}\n' % (run, n)))";
 
 // Goal: who waits for the answer to each step floods nobody, however fast server and agent are, in
 // a process of its own and in a pool.
