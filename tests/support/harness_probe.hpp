@@ -8,10 +8,10 @@
 #include <condition_variable>
 #include <filesystem>
 #include <fstream>
-#include <iterator>
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <sstream>
 #include <string>
 #include <unistd.h>
 #include <vector>
@@ -95,9 +95,11 @@ private:
   heard heard_;
 };
 
+/// As much as can be read: what stands in /proc goes with its process at any moment.
 inline std::string read_text(const std::string& path) {
-  std::ifstream file{path, std::ios::binary};
-  return {std::istreambuf_iterator<char>{file}, {}};
+  std::ostringstream out;
+  out << std::ifstream{path, std::ios::binary}.rdbuf();
+  return out.str();
 }
 
 inline void write_text(const std::string& path, const std::string& text) {
