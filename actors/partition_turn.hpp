@@ -2,6 +2,8 @@
 
 #include "actors/owned_partitions.hpp"
 
+#include <map>
+
 namespace runledger {
 
 /// To which of the held partitions new streams go now. Some in a row go to one, then as many to the
@@ -14,19 +16,21 @@ public:
   /// Whether a new stream may live in this partition, which is held.
   bool suits(const owned_partitions& mine, std::uint32_t partition) {
     const auto& names = mine.names();
-    if (!is_held_beside(mine, partition))
-      turn_ = partition;
-    return names[partition].number % classes_max == names[turn_].number % classes_max;
+    auto& turn = turn_beside(mine, partition);
+    return names[partition].number % classes_max == names[turn.partition].number % classes_max;
   }
 
   /// A stream was made in a partition.
   void count(const owned_partitions& mine, std::uint32_t partition) {
-    if (!is_held_beside(mine, partition) || ++in_a_row_ < streams_in_a_row_)
+    auto& turn = turn_beside(mine, partition);
+    if (++turn.in_a_row < streams_in_a_row_)
       return;
-    in_a_row_ = 0;
+    const auto& name = mine.names()[partition];
+    const auto first = partition - name.number;
+    turn.in_a_row = 0;
     do
-      turn_ = (turn_ + 1) % mine.count();
-    while (!is_held_beside(mine, partition));
+      turn.partition = first + (turn.partition - first + 1) % name.count;
+    while (!mine.holds(turn.partition) && turn.partition != partition);
   }
 
 private:
@@ -34,13 +38,22 @@ private:
   /// right one is found by drawing.
   static constexpr std::uint32_t classes_max = 16;
 
-  bool is_held_beside(const owned_partitions& mine, std::uint32_t partition) const {
-    return mine.holds(turn_) && mine.names()[turn_].topic == mine.names()[partition].topic;
+  struct place {
+    std::uint32_t partition;
+    int in_a_row = 0;
+  };
+
+  /// Whose turn it is in a partition's topic; its own where none is held any more that had it.
+  place& turn_beside(const owned_partitions& mine, std::uint32_t partition) {
+    const auto first = partition - mine.names()[partition].number;
+    auto& turn = turns_.try_emplace(first, place{partition}).first->second;
+    if (!mine.holds(turn.partition))
+      turn = {partition};
+    return turn;
   }
 
   int streams_in_a_row_;
-  std::uint32_t turn_ = 0;
-  int in_a_row_ = 0;
+  std::map<std::uint32_t, place> turns_; // By the first partition of a topic.
 };
 
 } // namespace runledger

@@ -1,11 +1,7 @@
-#include "events/log/file_blob_store.hpp"
-#include "events/log/memory_log.hpp"
-#include "http/context.hpp"
 #include "http/routes/table.hpp"
 #include "http/server.hpp"
 #include "tests/http/edge_client.hpp"
-#include "tests/support/history.hpp"
-#include "tests/support/temp_folder.hpp"
+#include "tests/http/route_fixture.hpp"
 
 #include <boost/asio/executor_work_guard.hpp>
 #include <fmt/format.h>
@@ -119,7 +115,7 @@ private:
 };
 
 /// The real routes over a ledger in memory and its views; no engine behind them.
-class event_streams : public ::testing::Test {
+class event_streams : public route_fixture {
 protected:
   void start(limits bounds = {}) {
     views.on_change([this](const views::change_set& what) {
@@ -200,18 +196,9 @@ protected:
     return true;
   }
 
-  test::temp_folder folder;
-  memory_log log;
   test::history facts{log};
-  std::unique_ptr<file_blob_store> blobs = std::move(*file_blob_store::open(folder / "blobs"));
-  views::view_runner views{log, {.path = folder / "views.db"}};
-  net::io_context io{1};
-  test::hand_clock clock;
-  key_ring keys{clock};
-  url_signer signer{std::string(64, 's')};
   open_door door;
   std::atomic<sse_hub*> hub_ = nullptr;
-  route_context context{io, log, *blobs, views, clock, keys, signer, folder.path()};
   std::unique_ptr<server> edge;
   std::uint16_t port = 0;
   std::thread thread;

@@ -1,9 +1,6 @@
 #include "http/worker_session.hpp"
 
-#include "events/log/file_blob_store.hpp"
-#include "events/log/memory_log.hpp"
-#include "tests/support/history.hpp"
-#include "tests/support/temp_folder.hpp"
+#include "tests/http/route_fixture.hpp"
 
 #include <gtest/gtest.h>
 
@@ -24,18 +21,10 @@ struct noted_carrier final : message_carrier {
   std::string closed;
 };
 
-struct worker_session_rules : ::testing::Test {
+class worker_session_rules : public route_fixture {
+protected:
   worker_session_rules() { session->carried_by(carrier); }
 
-  test::temp_folder folder;
-  memory_log log;
-  std::unique_ptr<file_blob_store> blobs = std::move(*file_blob_store::open(folder / "blobs"));
-  views::view_runner views{log, {.path = folder / "views.db"}};
-  net::io_context io{1};
-  test::hand_clock clock;
-  key_ring keys{clock};
-  url_signer signer{std::string(64, 's')};
-  route_context context{io, log, *blobs, views, clock, keys, signer, folder.path()};
   noted_carrier carrier;
   std::shared_ptr<worker_session> session =
       std::make_shared<worker_session>(context, request_context{});
